@@ -1,0 +1,67 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+
+	"gilscope/internal/trace"
+)
+
+// Analyzer is one question asked of a Timeline. Doc is the user's documentation:
+// what the answer means and what it rests on.
+type Analyzer struct {
+	Name string
+	Doc  string
+	Run  func(*Timeline, *Report)
+}
+
+// Analyzers are run in this order; the later ones read what the earlier ones
+// put into the report.
+var Analyzers = []Analyzer{
+	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
+	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
+}
+
+// unfilled are the sections of the schema that no analyzer fills yet.
+var unfilled = []Skipped{
+	{"loops", "this version does not observe event loops"},
+	{"executors", "this version does not observe executors"},
+	{"locks", "this version does not observe locks other than the GIL"},
+	{"deadlocks", "needs lock waits, which this version does not observe"},
+	{"scaling", "this version does not compute it"},
+	{"forks", "this version does not analyse forks"},
+	{"what_if", "this version does not predict other switch intervals"},
+}
+
+// Analyze runs every analyzer over the trace.
+func Analyze(t *trace.Trace) *Report { return Build(t).Report() }
+
+// Report runs every analyzer over the timeline.
+func (tl *Timeline) Report() *Report {
+	r := newReport()
+	for _, a := range Analyzers {
+		a.Run(tl, r)
+	}
+	r.Skipped = append(r.Skipped, unfilled...)
+	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(y.CostNS, x.CostNS), cmp.Compare(x.Rule, y.Rule))
+	})
+	return r
+}
+
+// quantile is the nearest-rank quantile of sorted values: the smallest one that
+// at least the share q of them does not exceed. The list must not be empty.
+func quantile(sorted []int64, q float64) int64 {
+	n := len(sorted)
+	rank := int(q*float64(n) + 0.999999999)
+	return sorted[min(max(rank, 1), n)-1]
+}
+
+// share is part/whole, nil if there is no whole.
+func share(part, whole int64) *float64 {
+	if whole <= 0 {
+		return nil
+	}
+	v := float64(part) / float64(whole)
+	return &v
+}

@@ -1,0 +1,155 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+
+	"gilscope/internal/trace"
+)
+
+var gilAnalyzer = Analyzer{
+	Name: "gil",
+	Doc: "How long threads waited for each interpreter's GIL, and because of whom: every nanosecond of every wait is charged " +
+		"to the thread that held the GIL at that moment and to the line it was at, by the nearest stack sample of the same hold; " +
+		"to \"handing over\" while nobody held it; or to \"unknown\". The parts sum to the wait.",
+	Run: runGIL,
+}
+
+func runGIL(tl *Timeline, r *Report) {
+	for i := range tl.GILs {
+		g := &tl.GILs[i]
+		row := GILRow{
+			PID: g.PID, Interpreter: g.Interpreter, Waits: int64(len(g.Waits)),
+			SwitchIntervalNS: interval(tl.Trace, g.PID, g.Interpreter),
+			ContendedShare:   share(g.ContendedNS, tl.NS()),
+		}
+		row.waits(g.Waits)
+		row.holdsOf(tl, g)
+		tl.blame(g, &row)
+		r.GIL = append(r.GIL, row)
+	}
+}
+
+func (row *GILRow) waits(waits []Wait) {
+	if len(waits) == 0 {
+		return
+	}
+	ns := make([]int64, len(waits))
+	for i, w := range waits {
+		ns[i] = w.NS()
+		row.WaitNS += ns[i]
+	}
+	slices.Sort(ns)
+	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
+	row.WaitP50NS, row.WaitP99NS, row.WaitMaxNS = &p50, &p99, &longest
+}
+
+// holdsOf fills what only full detail knows.
+func (row *GILRow) holdsOf(tl *Timeline, g *GIL) {
+	if !tl.Full(g.PID) {
+		return
+	}
+	var held, forced, voluntary int64
+	ns := make([]int64, len(g.Holds))
+	for i, h := range g.Holds {
+		ns[i] = int64(h.End - h.Start)
+		held += ns[i]
+		switch h.Reason {
+		case trace.DropForced:
+			forced++
+		case trace.DropVoluntary:
+			voluntary++
+		}
+	}
+	row.BusyShare = share(min(held, tl.NS()), tl.NS())
+	row.Switching.ForcedDrops, row.Switching.VoluntaryDrops = &forced, &voluntary
+	row.holds = int64(len(ns))
+	if len(ns) > 0 {
+		slices.Sort(ns)
+		p99, longest := quantile(ns, 0.99), ns[len(ns)-1]
+		row.holdP99NS, row.holdMaxNS = &p99, &longest
+	}
+}
+
+// blameKey is one row of the ledger, in ids.
+type blameKey struct {
+	waiter, holder         int32 // waiter: thread index; holder: tid, Nobody or Unknown
+	waiterSite, holderSite SiteID
+}
+
+type blameSum struct {
+	ns, busyNS, waits int64
+	lastWait          int // so that a wait in many pieces counts once
+}
+
+func (tl *Timeline) blame(g *GIL, row *GILRow) {
+	index := make(map[blameKey]int32)
+	var keys []blameKey
+	var sums []blameSum
+	for i, w := range g.Waits {
+		key := blameKey{waiter: w.Thread, waiterSite: tl.SiteOf(w.Stack)}
+		for p := range g.Pieces(w.Start, w.End, tl.Threads[w.Thread].TID) {
+			key.holder, key.holderSite = p.Holder, 0
+			if p.Sample >= 0 {
+				key.holderSite = g.Samples[p.Sample].Site
+			}
+			k, ok := index[key]
+			if !ok {
+				k = int32(len(sums))
+				index[key] = k
+				keys, sums = append(keys, key), append(sums, blameSum{lastWait: -1})
+			}
+			sums[k].add(p, i, &row.Causes)
+		}
+	}
+	row.Blame = make([]Blame, 0, len(sums))
+	for k := range sums {
+		row.Blame = append(row.Blame, tl.blameRow(keys[k], sums[k]))
+	}
+	slices.SortStableFunc(row.Blame, func(x, y Blame) int {
+		return cmp.Or(cmp.Compare(y.WaitNS, x.WaitNS), cmp.Compare(*x.Waiter.TID, *y.Waiter.TID))
+	})
+}
+
+func (s *blameSum) add(p Piece, wait int, causes *Causes) {
+	s.ns += p.NS()
+	switch {
+	case p.Holder == Nobody:
+		causes.HandoffNS += p.NS()
+	case p.Asked:
+		causes.HolderBusyNS += p.NS()
+		s.busyNS += p.NS()
+	default:
+		causes.BeforeRequestNS += p.NS()
+	}
+	if s.lastWait != wait {
+		s.lastWait = wait
+		s.waits++
+	}
+}
+
+func (tl *Timeline) blameRow(k blameKey, s blameSum) Blame {
+	waiter := &tl.Threads[k.waiter]
+	return Blame{
+		Waiter: Party{TID: &waiter.TID, Name: waiter.Name, Site: tl.row(k.waiterSite)},
+		Holder: tl.holderParty(k.holder, k.holderSite),
+		WaitNS: s.ns, Waits: s.waits, busyNS: s.busyNS,
+	}
+}
+
+func (tl *Timeline) holderParty(tid int32, site SiteID) Party {
+	switch tid {
+	case Unknown:
+		return Party{Name: "unknown"}
+	case Nobody:
+		return Party{TID: &tid, Name: "handing over"}
+	}
+	return Party{TID: &tid, Name: tl.threadName(tid), Site: tl.row(site)}
+}
+
+func (tl *Timeline) threadName(tid int32) string {
+	if i, ok := tl.threadOf[tid]; ok {
+		return tl.Threads[i].Name
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package analyze
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"gilscope/internal/trace"
+)
+
+// TestBlame is one wait over everything that can be charged.
+func TestBlame(t *testing.T) {
+	m := newMaker("waits")
+	m.thread(10, "io")
+	m.thread(20, "cpu")
+	waiter, first, second := m.stack("poll a.py 3"), m.stack("hot b.py 9"), m.stack("cold b.py 20")
+	m.wait(100, 10, waiter) // lane unknown so far
+	m.holder(200, 20)
+	m.seen(250, 10, 20, first)
+	m.request(300, 10, 20, second) // nearest changes at 275; asked from 300
+	m.holder(400, 0)
+	m.holder(430, 10) // the waiter itself: chosen, not yet running
+	m.taken(450, 10)
+	r := Analyze(m.end(1000))
+	g := r.GIL[0]
+	if g.Causes != (Causes{BeforeRequestNS: 200, HolderBusyNS: 100, HandoffNS: 50}) {
+		t.Errorf("causes %+v", g.Causes)
+	}
+	type row struct {
+		holder, function string
+		ns               int64
+	}
+	want := []row{{"cpu", "cold", 125}, {"unknown", "", 100}, {"cpu", "hot", 75}, {"handing over", "", 50}}
+	for i, b := range g.Blame {
+		got := row{b.Holder.Name, "", b.WaitNS}
+		if b.Holder.Site != nil {
+			got.function = *b.Holder.Site.Function
+		}
+		if i >= len(want) || got != want[i] {
+			t.Errorf("row %d: %+v", i, got)
+		}
+		if *b.Waiter.TID != 10 || *b.Waiter.Site.Function != "poll" || b.Waits != 1 {
+			t.Errorf("row %d: waiter %+v", i, b.Waiter)
+		}
+	}
+	if *g.Blame[3].Holder.TID != 0 || g.Blame[1].Holder.TID != nil {
+		t.Error("handing over is tid 0, unknown is null")
+	}
+	if s := g.Switching; *s.RequestToDropMaxNS != 100 || s.DropRequests != 1 {
+		t.Errorf("switching %+v", s)
+	}
+}
+
+// TestWaiterAsHolder: a lane that names the waiter in the middle of its wait is
+// a contradiction and blames nobody.
+func TestWaiterAsHolder(t *testing.T) {
+	m := newMaker("waits")
+	m.holder(0, 10)
+	m.wait(100, 10, 0)
+	m.holder(150, 20)
+	m.taken(200, 10)
+	g := Analyze(m.end(300)).GIL[0]
+	if len(g.Blame) != 2 || g.Blame[0].WaitNS != 50 || g.Blame[1].WaitNS != 50 {
+		t.Fatalf("%+v", g.Blame)
+	}
+	for _, b := range g.Blame {
+		if b.Holder.TID != nil && *b.Holder.TID == 10 {
+			t.Error("the waiter is blamed for its own wait")
+		}
+	}
+}
+
+// randomTrace is events of all kinds in any order, true or not.
+func randomTrace(r *rand.Rand, n int) *trace.Trace {
+	m := newMaker([]string{"waits", "full"}[r.IntN(2)])
+	var stacks []trace.StackID
+	for _, s := range []string{"f a.py 1", "f a.py 2", "g b.py 1", "/lib/libc.so.6 usleep", "/usr/bin/python3.11 eval"} {
+		stacks = append(stacks, m.stack(s), m.stack(s, "main a.py 1"))
+	}
+	stacks = append(stacks, 0)
+	kinds := []trace.Kind{
+		trace.SchedSwitch, trace.SchedWaking, trace.CPUSample, trace.GILWaitBegin, trace.GILWaitEnd, trace.GILHoldBegin,
+		trace.GILHoldEnd, trace.GILHolder, trace.GILDropRequest, trace.GILHolderSeen, trace.ThreadStart, trace.ThreadExit,
+	}
+	var at trace.Time
+	for range n {
+		at += trace.Time(r.IntN(4)) * trace.Time(r.IntN(3_000_000)) // often 0: equal times
+		m.add(at, kinds[r.IntN(len(kinds))], int32(r.IntN(6)), trace.Event{
+			Other: int32(r.IntN(6)), Stack: stacks[r.IntN(len(stacks))], CPU: uint16(r.IntN(3)),
+			GIL: uint16(r.IntN(2)), Arg: int64(r.IntN(4)),
+		})
+	}
+	return m.end(at + trace.Time(r.IntN(2)))
+}
+
+func TestSumsOnRandomTraces(t *testing.T) {
+	for seed := range uint64(400) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		tl := Build(randomTrace(r, 300))
+		checkLane(t, tl)
+		report := tl.Report()
+		var threads int64
+		for _, th := range report.Threads {
+			threads += th.GILWaitNS
+		}
+		for i := range report.GIL {
+			g := &report.GIL[i]
+			var blame int64
+			for _, b := range g.Blame {
+				if b.WaitNS <= 0 || b.Waits <= 0 || b.busyNS > b.WaitNS {
+					t.Fatalf("seed %d: row %+v", seed, b)
+				}
+				blame += b.WaitNS
+			}
+			if c := g.Causes; blame != g.WaitNS || c.BeforeRequestNS+c.HolderBusyNS+c.HandoffNS != g.WaitNS {
+				t.Fatalf("seed %d: wait %d, blame %d, causes %+v", seed, g.WaitNS, blame, c)
+			}
+			if *g.ContendedShare < 0 || *g.ContendedShare > 1 {
+				t.Fatalf("seed %d: contended %v", seed, *g.ContendedShare)
+			}
+			threads -= g.WaitNS
+		}
+		if threads != 0 {
+			t.Fatalf("seed %d: waits of threads and of GILs differ by %d", seed, threads)
+		}
+	}
+}
+
+// checkLane: contiguous from start to end, samples inside, states in order.
+func checkLane(t *testing.T, tl *Timeline) {
+	t.Helper()
+	for i := range tl.GILs {
+		g := &tl.GILs[i]
+		at, sample := tl.Start, int32(0)
+		for _, s := range g.Lane {
+			if s.Start != at || s.End < s.Start || s.firstSample < sample || s.endSample < s.firstSample {
+				t.Fatalf("stretch %+v after %d", s, at)
+			}
+			if s.Asked != noTime && (s.Asked < s.Start || s.Asked > s.End) {
+				t.Fatalf("asked outside: %+v", s)
+			}
+			for _, x := range g.Samples[s.firstSample:s.endSample] {
+				if x.Time < s.Start || x.Time > s.End {
+					t.Fatalf("sample at %d outside %+v", x.Time, s)
+				}
+			}
+			at, sample = s.End, s.endSample
+		}
+		if at != tl.End {
+			t.Fatalf("lane ends at %d, recording at %d", at, tl.End)
+		}
+	}
+	for _, th := range tl.Threads {
+		var at trace.Time
+		for _, s := range th.States {
+			if s.Start < at || s.End <= s.Start || s.State == NoState {
+				t.Fatalf("state %+v after %d", s, at)
+			}
+			at = s.End
+		}
+	}
+}
+
+// TestPiecesNearest holds the pieces against the definition, moment by moment.
+func TestPiecesNearest(t *testing.T) {
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		m := newMaker("waits")
+		stack := m.stack("f a.py 1")
+		m.holder(0, 20)
+		at := trace.Time(0)
+		for range 8 {
+			at += trace.Time(r.IntN(20))
+			m.seen(at, 10, 20, stack)
+		}
+		g := &Build(m.end(at + 20)).GILs[0]
+		from := trace.Time(r.IntN(30))
+		next := from
+		for p := range g.Pieces(from, at+20, 10) {
+			if p.Start != next || p.End <= p.Start {
+				t.Fatalf("seed %d: piece %+v after %d", seed, p, next)
+			}
+			next = p.End
+			for x := p.Start; x < p.End; x++ {
+				for k := range g.Samples {
+					if dist(g.Samples[k].Time, x) < dist(g.Samples[p.Sample].Time, x) {
+						t.Fatalf("seed %d: at %d sample %d is nearer than %d", seed, x, k, p.Sample)
+					}
+				}
+			}
+		}
+		if next != at+20 {
+			t.Fatalf("seed %d: pieces end at %d", seed, next)
+		}
+	}
+}
+
+func dist(a, b trace.Time) trace.Time { return max(a-b, b-a) }

@@ -1,0 +1,71 @@
+package analyze
+
+import (
+	"strconv"
+
+	"gilscope/internal/trace"
+)
+
+// text is the named value of a note as text; "" if it has none.
+func text(n trace.Note, key string) string {
+	for _, a := range n.Args {
+		if a.Key == key {
+			return a.Text
+		}
+	}
+	return ""
+}
+
+// number is the named value of a note, and whether it has one. A number that
+// was written as text counts.
+func number(n trace.Note, key string) (int64, bool) {
+	for _, a := range n.Args {
+		if a.Key != key {
+			continue
+		}
+		if a.Text == "" {
+			return a.Num, true
+		}
+		v, err := strconv.ParseInt(a.Text, 10, 64)
+		return v, err == nil
+	}
+	return 0, false
+}
+
+// yes is a 0|1 value of a note; nil if it has none.
+func yes(n trace.Note, key string) *bool {
+	v, ok := number(n, key)
+	if !ok {
+		return nil
+	}
+	b := v != 0
+	return &b
+}
+
+// lastNote is the last note of that name about the process.
+func lastNote(t *trace.Trace, name string, pid int32) (trace.Note, bool) {
+	for i := len(t.Notes) - 1; i >= 0; i-- {
+		if t.Notes[i].Name == name && t.Notes[i].PID == pid {
+			return t.Notes[i], true
+		}
+	}
+	return trace.Note{}, false
+}
+
+// interval is the switch interval last told for an interpreter, nil if never.
+func interval(t *trace.Trace, pid int32, interpreter uint16) *int64 {
+	for i := len(t.Notes) - 1; i >= 0; i-- {
+		n := t.Notes[i]
+		if n.PID != pid || (n.Name != trace.NoteInterval && n.Name != trace.NoteTarget) {
+			continue
+		}
+		// A note that names no interpreter speaks of all of them.
+		if which, ok := number(n, "interpreter"); ok && which != int64(interpreter) {
+			continue
+		}
+		if v, ok := number(n, "interval_ns"); ok && v > 0 {
+			return &v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package analyze
+
+import (
+	"fmt"
+
+	"gilscope/internal/trace"
+)
+
+var recordingAnalyzer = Analyzer{
+	Name: "recording",
+	Doc: "How long and at which detail was recorded, whether the recorder finished, and how many events were lost. " +
+		"With losses every sum below is an estimate.",
+	Run: runRecording,
+}
+
+func runRecording(tl *Timeline, r *Report) {
+	t := tl.Trace
+	rec := Recording{DurationNS: tl.NS(), Detail: known(tl.Detail()), Complete: t.Complete, LostEvents: lost(t)}
+	if end, ok := lastNote(t, trace.NoteEnd, 0); ok {
+		if v, ok := number(end, "probe_hits"); ok {
+			rec.ProbeHits = &v
+		}
+	}
+	r.Recording = rec
+	if !tl.Sched {
+		r.Skipped = append(r.Skipped, Skipped{"thread states", "the trace has no scheduling events"})
+	}
+}
+
+// lost is the number of lost events: the total of the closing note, or the sum
+// of the notes in between if the recorder did not get to its total.
+func lost(t *trace.Trace) int64 {
+	var sum, total int64
+	for _, n := range t.Notes {
+		switch n.Name {
+		case trace.NoteLost:
+			v, _ := number(n, "events")
+			sum += max(v, 0)
+		case trace.NoteEnd:
+			v, _ := number(n, "lost")
+			total = max(total, v)
+		}
+	}
+	return max(sum, total)
+}
+
+var processesAnalyzer = Analyzer{
+	Name: "processes",
+	Doc:  "The processes of the recording: their interpreter, as it was found when they were attached, and how they ended.",
+	Run:  runProcesses,
+}
+
+func runProcesses(tl *Timeline, r *Report) {
+	for _, p := range tl.Trace.Processes {
+		row := Process{PID: p.PID, ParentPID: known(p.PPID)}
+		if n, ok := lastNote(tl.Trace, trace.NoteTarget, p.PID); ok {
+			row.Python = &Python{
+				Version: text(n, "python"), FreeThreaded: yes(n, "free_threaded"), GILEnabled: yes(n, "gil_enabled"),
+				Stripped: yes(n, "stripped"), Linkage: known(text(n, "linkage")),
+			}
+		}
+		if n, ok := lastNote(tl.Trace, trace.NoteExit, p.PID); ok {
+			code, _ := number(n, "code")
+			signal, _ := number(n, "signal")
+			row.Exit = &Exit{Code: code, Signal: signal}
+		}
+		r.Processes = append(r.Processes, row)
+	}
+}
+
+var lostAnalyzer = Analyzer{
+	Name: "recording.lost",
+	Doc: "Events were lost, or the recorder did not finish. A lost event can make a wait too long or hide it, " +
+		"so a budget on such a recording is inconclusive.",
+	Run: runLost,
+}
+
+func runLost(tl *Timeline, r *Report) {
+	if n := r.Recording.LostEvents; n > 0 {
+		stored := int64(len(tl.Trace.Events))
+		f := Finding{
+			Rule: "recording.lost", Severity: Warning, Title: fmt.Sprintf("%d events were lost", n),
+			Advice:   "Record a shorter time, fewer processes, or with --detail waits; then compare.",
+			Evidence: fmt.Sprintf("%d events kept, %d lost (%.2f%%)", stored, n, 100*float64(n)/float64(n+stored)),
+		}
+		if n*10 >= stored {
+			f.Severity = Error
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	if !r.Recording.Complete {
+		r.Findings = append(r.Findings, Finding{
+			Rule: "recording.cut", Severity: Warning, Title: "the trace has no end",
+			Advice:   "The recorder was killed or the file was cut. What is here is true; record again for the rest.",
+			Evidence: fmt.Sprintf("the last event is %.3f s after the first", float64(tl.NS())/1e9),
+		})
+	}
+}

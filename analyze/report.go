@@ -1,0 +1,214 @@
+package analyze
+
+// Schema names the JSON form of Report. A field may be added under the same
+// name; a change of meaning makes a new one.
+const Schema = "gilscope.report/v1"
+
+// Report is everything the analyzers found, and exactly the JSON of
+// gilscope.report/v1. Times are integer nanoseconds; a nil pointer (null) means
+// "not known at this detail", which is never written as 0; lists are never null.
+type Report struct {
+	Schema    string      `json:"schema"`
+	Recording Recording   `json:"recording"`
+	Processes []Process   `json:"processes"`
+	Threads   []ThreadRow `json:"threads"`
+	GIL       []GILRow    `json:"gil"`
+	Loops     []struct{}  `json:"loops"`
+	Executors []struct{}  `json:"executors"`
+	Locks     []struct{}  `json:"locks"`
+	Deadlocks []struct{}  `json:"deadlocks"`
+	Scaling   *struct{}   `json:"scaling"`
+	Forks     []struct{}  `json:"forks"`
+	Findings  []Finding   `json:"findings"`
+	Skipped   []Skipped   `json:"skipped"`
+}
+
+// Recording says how far the rest can be trusted.
+type Recording struct {
+	DurationNS    int64    `json:"duration_ns"`
+	Detail        *string  `json:"detail"` // waits, full, or auto if it changed
+	Complete      bool     `json:"complete"`
+	LostEvents    int64    `json:"lost_events"`
+	ProbeHits     *int64   `json:"probe_hits"`
+	NSPerHit      *float64 `json:"ns_per_hit"`
+	OverheadShare *float64 `json:"overhead_share"`
+}
+
+// Process is one process of the recording.
+type Process struct {
+	PID         int32   `json:"pid"`
+	ParentPID   *int32  `json:"parent_pid"`
+	StartMethod *string `json:"start_method"`
+	Python      *Python `json:"python"`
+	Exit        *Exit   `json:"exit"` // null: it did not end while recorded
+}
+
+// Python is a process's interpreter.
+type Python struct {
+	Version      string  `json:"version"`
+	FreeThreaded *bool   `json:"free_threaded"`
+	GILEnabled   *bool   `json:"gil_enabled"`
+	Stripped     *bool   `json:"stripped"`
+	Linkage      *string `json:"linkage"`
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Code   int64 `json:"code"`
+	Signal int64 `json:"signal"` // 0: none
+}
+
+// ThreadRow is what one thread did with its time.
+type ThreadRow struct {
+	PID            int32  `json:"pid"`
+	TID            int32  `json:"tid"`
+	Name           string `json:"name"`
+	OnCPUNS        *int64 `json:"on_cpu_ns"`
+	RunnableNS     *int64 `json:"runnable_ns"`
+	BlockedNS      *int64 `json:"blocked_ns"`
+	GILWaitNS      int64  `json:"gil_wait_ns"`
+	GILWaits       int64  `json:"gil_waits"`
+	GILWaitMaxNS   int64  `json:"gil_wait_max_ns"`
+	GILHoldNS      *int64 `json:"gil_hold_ns"`
+	GILHolds       *int64 `json:"gil_holds"`
+	ForcedDrops    *int64 `json:"forced_drops"`
+	VoluntaryDrops *int64 `json:"voluntary_drops"`
+	LockWaitNS     *int64 `json:"lock_wait_ns"`
+}
+
+// GILRow is one interpreter's lock.
+type GILRow struct {
+	PID              int32     `json:"pid"`
+	Interpreter      uint16    `json:"interpreter"`
+	SwitchIntervalNS *int64    `json:"switch_interval_ns"`
+	WaitNS           int64     `json:"wait_ns"`
+	Waits            int64     `json:"waits"`
+	WaitP50NS        *int64    `json:"wait_p50_ns"` // null: there was no wait
+	WaitP99NS        *int64    `json:"wait_p99_ns"`
+	WaitMaxNS        *int64    `json:"wait_max_ns"`
+	ContendedShare   *float64  `json:"contended_share"` // part of the recording in which somebody waited
+	BusyShare        *float64  `json:"busy_share"`      // part of the recording in which it was held
+	Causes           Causes    `json:"causes"`
+	Blame            []Blame   `json:"blame"` // sums to WaitNS
+	Switching        Switching `json:"switching"`
+	holdMaxNS        *int64
+	holdP99NS        *int64
+	holds            int64
+}
+
+// Causes splits the waited time by what the waiter was waiting for; the parts
+// sum to wait_ns. A holder that is not known counts as one.
+type Causes struct {
+	BeforeRequestNS int64 `json:"before_request_ns"` // nobody had asked the holder to drop yet
+	HolderBusyNS    int64 `json:"holder_busy_ns"`    // asked, but it did not drop
+	HandoffNS       int64 `json:"handoff_ns"`        // nobody held it
+}
+
+// Blame charges waited time of one thread and line to one holder and line.
+type Blame struct {
+	Waiter Party `json:"waiter"`
+	Holder Party `json:"holder"` // tid 0: handing over; tid null: not known
+	WaitNS int64 `json:"wait_ns"`
+	Waits  int64 `json:"waits"` // waits with a part in this row
+	busyNS int64 // the part after the holder was asked to drop
+}
+
+// Party is a thread at a place.
+type Party struct {
+	TID  *int32   `json:"tid"`
+	Name string   `json:"name"`
+	Site *SiteRow `json:"site"`
+}
+
+// SiteRow is a Site in the report.
+type SiteRow struct {
+	Function *string `json:"function"`
+	File     *string `json:"file"`
+	Line     *int32  `json:"line"`
+	Native   *string `json:"native"` // "module function"; null: none outside the interpreter, or not known
+}
+
+// Switching is how the GIL changed hands.
+type Switching struct {
+	DropRequests       int64    `json:"drop_requests"`
+	ForcedDrops        *int64   `json:"forced_drops"`
+	VoluntaryDrops     *int64   `json:"voluntary_drops"`
+	RequestToDropP50NS *int64   `json:"request_to_drop_p50_ns"`
+	RequestToDropP99NS *int64   `json:"request_to_drop_p99_ns"`
+	RequestToDropMaxNS *int64   `json:"request_to_drop_max_ns"`
+	Convoys            []Convoy `json:"convoys"`
+	WhatIf             []WhatIf `json:"what_if"`
+}
+
+// Convoy is a thread that waits about a switch interval, again and again, for
+// one CPU-bound holder, with little work of its own in between.
+type Convoy struct {
+	VictimTID int32 `json:"victim_tid"`
+	HolderTID int32 `json:"holder_tid"`
+	Cycles    int64 `json:"cycles"`
+	CostNS    int64 `json:"cost_ns"`
+	busyNS    int64 // the part after the holder was asked to drop
+}
+
+// WhatIf is the predicted wait at another switch interval.
+type WhatIf struct {
+	IntervalNS     int64   `json:"interval_ns"`
+	WaitNS         int64   `json:"wait_ns"`
+	SwitchesPerSec float64 `json:"switches_per_s"`
+}
+
+// Finding is one conclusion, with its cost in time lost and what to do about it.
+type Finding struct {
+	Rule     string   `json:"rule"`
+	Severity Severity `json:"severity"`
+	Title    string   `json:"title"`
+	CostNS   int64    `json:"cost_ns"`
+	PID      *int32   `json:"pid"`
+	TID      *int32   `json:"tid"`
+	Site     *SiteRow `json:"site"`
+	Advice   string   `json:"advice"`
+	Evidence string   `json:"evidence"`
+}
+
+// Severity ranks findings that cost the same.
+type Severity string
+
+// Severities.
+const (
+	Info    Severity = "info"
+	Warning Severity = "warning"
+	Error   Severity = "error"
+)
+
+// Skipped says what the report does not tell, and why.
+type Skipped struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
+
+// newReport is an empty report: every list there, every unknown nil.
+func newReport() *Report {
+	return &Report{
+		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
+		Loops: []struct{}{}, Executors: []struct{}{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
+		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
+	}
+}
+
+// row is the site as the report writes it; nil for "not known".
+func (tl *Timeline) row(id SiteID) *SiteRow {
+	if id <= 0 || int(id) >= len(tl.Sites) {
+		return nil
+	}
+	s := tl.Sites[id]
+	return &SiteRow{Function: known(s.Function), File: known(s.File), Line: known(s.Line), Native: known(s.Native)}
+}
+
+// known is a pointer to the value, nil if it is the zero value that stands for "not known".
+func known[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gilscope/collector"
+	"gilscope/probes"
+)
+
+// recordOptions are the flags of record.
+type recordOptions struct {
+	pids         []int
+	duration     time.Duration
+	output       string
+	detail       string
+	backend      string
+	hz           int
+	ringMiB      int
+	noCallstacks bool
+	force        bool
+	verbose      bool
+	command      []string
+}
+
+func newRecord() *cobra.Command {
+	o := recordOptions{}
+	cmd := &cobra.Command{
+		Use:   "record (-p PID | -- COMMAND...) [flags]",
+		Short: "Record a live Python process, or a command from its start",
+		Long: `Record who waits for the GIL of a Python process, because of whom and on which line.
+
+The process is never stopped and nothing is written to its memory. The trace opens in
+Perfetto (gilscope view) and in gilscope report. Ctrl-C ends the recording and keeps the file.
+
+Details:
+  waits  every GIL wait that sleeps, with the holder's stack; no probe in the target (glibc)
+  full   and every take and drop, with the reason; about 1.3 us for each pair`,
+		Example: `  sudo gilscope record -p 4242 -d 10s -o slow.pftrace
+  sudo gilscope record -o run.pftrace -- python3 app.py
+  sudo gilscope record -p 4242 --detail full -v`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.command = args
+			return o.run(cmd.Context(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.IntSliceVarP(&o.pids, "pid", "p", nil, "process to record (may be repeated)")
+	f.DurationVarP(&o.duration, "duration", "d", 0, "end after this time (default: at Ctrl-C, or with the last target)")
+	f.StringVarP(&o.output, "output", "o", "gilscope.pftrace", "trace to write")
+	f.StringVar(&o.detail, "detail", "waits", "waits or full")
+	f.StringVar(&o.backend, "gil-backend", "auto", "auto, futex, condvar or take_gil")
+	f.IntVar(&o.hz, "hz", 99, "CPU samples per second (0: none)")
+	f.IntVar(&o.ringMiB, "ring", 16, "size of the event buffer in MiB, a power of two")
+	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
+	f.BoolVar(&o.force, "force", false, "record a process that is stopped or being traced")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "say which backend and which sites are used")
+	return cmd
+}
+
+func (o *recordOptions) check() error {
+	switch {
+	case len(o.pids) == 0 && len(o.command) == 0:
+		return usageErrorf("nothing to record: give -p PID, or a command after --")
+	case len(o.pids) > 0 && len(o.command) > 0:
+		return usageErrorf("-p and a command exclude each other: record one of them")
+	case o.detail != string(probes.Waits) && o.detail != string(probes.Full):
+		return usageErrorf("--detail %q is not known: use waits or full", o.detail)
+	case o.ringMiB <= 0 || o.ringMiB > 1024 || o.ringMiB&(o.ringMiB-1) != 0:
+		return usageErrorf("--ring %d: give a power of two from 1 to 1024", o.ringMiB)
+	case o.hz < 0 || o.hz > 1000:
+		return usageErrorf("--hz %d: give 0 to 1000", o.hz)
+	case o.duration < 0:
+		return usageErrorf("--duration %v: give a time above 0", o.duration)
+	}
+	for _, pid := range o.pids {
+		if pid <= 0 {
+			return usageErrorf("-p %d: give the number of a process", pid)
+		}
+	}
+	return nil
+}
+
+func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	sum, err := collector.Record(ctx, collector.Options{
+		PIDs: o.pids, Command: o.command, Duration: o.duration, Output: o.output,
+		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
+		SampleHz: o.hz, RingBytes: o.ringMiB << 20, NoCallstacks: o.noCallstacks,
+		Force: o.force, Verbose: o.verbose, Version: version, Words: words,
+	})
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	o.summarise(words, sum)
+	return passThrough(sum)
+}
+
+func (o *recordOptions) summarise(words io.Writer, sum collector.Summary) {
+	fmt.Fprintf(words, "wrote %s: %.2f MB, %d events, %d lost (%s)\n",
+		filepath.Clean(o.output), float64(sum.Bytes)/1e6, sum.Events, sum.Lost, sum.Reason)
+	if o.verbose {
+		fmt.Fprintf(words, "records: %d produced, %d stored, %d lost; %d switches repaired; detached in %v\n",
+			sum.Produced, sum.Stored, sum.Lost, sum.Repaired, sum.Detach.Round(time.Millisecond))
+	}
+}
+
+// commandError carries a launched command's own exit code.
+type commandError struct{ code int }
+
+func (e *commandError) Error() string { return fmt.Sprintf("the command ended with code %d", e.code) }
+
+// passThrough returns how the launched command failed, if it did.
+func passThrough(sum collector.Summary) error {
+	st := sum.Command
+	if st == nil || st.Success() {
+		return nil
+	}
+	if ws, ok := st.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return &commandError{128 + int(ws.Signal())}
+	}
+	return &commandError{st.ExitCode()}
+}
+
+// untilSignal ends the context at SIGINT, SIGHUP or SIGTERM, once: a second one
+// ends the program at once.
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt, syscall.SIGHUP, syscall.SIGTERM)
+	go func() {
+		sig := <-c
+		signal.Stop(c)
+		if sig == syscall.SIGTERM {
+			cancel(collector.ErrTerminated)
+			return
+		}
+		cancel(errors.New(sig.String()))
+	}()
+	return ctx, func() { signal.Stop(c); cancel(nil) }
+}
+
+// newStub is the hidden command behind `record -- COMMAND`.
+func newStub() *cobra.Command {
+	return &cobra.Command{
+		Use: collector.StubCommand, Hidden: true, Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return collector.RunStub(args) },
+	}
+}

@@ -1,0 +1,331 @@
+package collector
+
+import (
+	"fmt"
+	"math/bits"
+
+	"gilscope/internal/trace"
+	"gilscope/probes"
+)
+
+// dispatcher turns records into events. It knows all targets; one goroutine
+// calls it.
+type dispatcher struct {
+	w        *trace.Writer
+	procs    map[int32]*process
+	tids     map[int32]*thread // of all targets
+	now      trace.Time        // of the newest record
+	records  int64
+	events   int64
+	repaired int64
+	children map[int32]bool // started and not recorded
+	onExec   func(*process, trace.Time)
+	onExit   func(*process)
+}
+
+func newDispatcher(w *trace.Writer) *dispatcher {
+	return &dispatcher{w: w, procs: map[int32]*process{}, tids: map[int32]*thread{}, children: map[int32]bool{}}
+}
+
+// record handles one record; records come in time order.
+func (d *dispatcher) record(r probes.Record) {
+	d.records++
+	d.now = max(d.now, trace.Time(r.Ts))
+	p := d.procs[int32(r.Tgid)]
+	if p == nil || p.exited && r.Kind != probes.KindSwitch {
+		return
+	}
+	switch r.Kind {
+	case probes.KindSwitch:
+		d.switched(p, r)
+	case probes.KindWaking:
+		d.waking(p, r)
+	case probes.KindSample:
+		d.sample(p, r)
+	case probes.KindTake, probes.KindDrop, probes.KindSlice, probes.KindEnter:
+		d.hook(p, r)
+	case probes.KindFork:
+		d.fork(p, r)
+	case probes.KindExec:
+		d.exec(p, r)
+	case probes.KindExit:
+		d.exit(p, r)
+	}
+}
+
+// join returns the thread of a record, creating it at first sight.
+func (d *dispatcher) join(p *process, tid uint32) *thread {
+	t := d.tids[int32(tid)]
+	if t != nil && t.proc == p {
+		return t
+	}
+	t = p.join(int32(tid))
+	if t != nil {
+		d.tids[t.tid] = t
+	}
+	return t
+}
+
+// sampleOf returns the GIL's fields in a record, if it has them.
+func sampleOf(r probes.Record) (sample, bool) {
+	return sample{trace.Time(r.Ts), int32(r.HolderTid), r.Switches, r.Locked != 0}, r.Flags&probes.FlagGIL != 0
+}
+
+// event counts and writes one event of a process.
+func (d *dispatcher) event(p *process, e trace.Event) {
+	e.PID = p.pid
+	d.events++
+	d.w.Event(&e)
+}
+
+func (d *dispatcher) switched(p *process, r probes.Record) {
+	at := trace.Time(r.Ts)
+	if r.Flags&probes.FlagPrev != 0 {
+		if t := d.join(p, r.Tid); t != nil {
+			d.leaves(p, t, r)
+		}
+	}
+	next := int32(trace.OtherTID)
+	if r.Peer == 0 {
+		next = trace.IdleTID
+	}
+	if r.Flags&probes.FlagNext != 0 {
+		if t := d.nextThread(p, r); t != nil {
+			next = t.tid
+			if g := t.proc.gil; g != nil {
+				g.getsCPU(t, at)
+			}
+			t.running, t.lastIn = true, at
+		}
+	}
+	d.events++
+	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedSwitch, CPU: r.Cpu, TID: next, Arg: taskState(r.Arg)})
+}
+
+// nextThread finds the thread that was switched in. The record names the
+// process of the one that left, which may be another target.
+func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
+	if t := d.tids[int32(r.Peer)]; t != nil {
+		return t
+	}
+	if r.Flags&probes.FlagPrev == 0 || len(d.procs) == 1 {
+		return d.join(p, r.Peer)
+	}
+	for _, q := range d.procs {
+		if isTask(q.pid, int32(r.Peer)) {
+			return d.join(q, r.Peer)
+		}
+	}
+	return nil
+}
+
+// leaves handles a thread that left its CPU.
+func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
+	at := trace.Time(r.Ts)
+	g := p.gil
+	if g != nil && g.leavesCPU(t, at) {
+		d.repaired++
+	}
+	t.running, t.lastOut = false, at
+	s, ok := sampleOf(r)
+	if g == nil || !ok {
+		return
+	}
+	b := block{sample: s, waiting: r.Word != 0 && (r.Op == opWait || r.Op == opWaitBitset), word: r.Word}
+	g.sampled(s)
+	if r.Flags&probes.FlagAsleep == 0 {
+		g.preempted(t, b)
+		return
+	}
+	if r.Sp != 0 {
+		b.holderStack = p.stacks.withNative(r)
+	} else {
+		b.stack, b.holderStack = p.stacks.python(r.Frames), p.stacks.python(r.Holder)
+	}
+	d.noteCut(p, r)
+	g.sleeps(t, b)
+}
+
+// Futex operations, FUTEX_PRIVATE_FLAG removed (linux/futex.h).
+const (
+	opWait       = 0
+	opWake       = 1
+	opWaitBitset = 9
+	opWakeBitset = 10
+)
+
+func (d *dispatcher) noteCut(p *process, r probes.Record) {
+	if r.Flags&probes.FlagCut != 0 {
+		p.stacks.truncated++
+	}
+}
+
+// taskState maps the kernel's task state to the bits that tracepoints report:
+// the highest of TASK_REPORT, and 0x100 for a preempted thread.
+func taskState(state uint32) int64 {
+	if state == 0x100 {
+		return 0x100
+	}
+	low := state & 0x7f
+	if low == 0 {
+		return 0
+	}
+	return 1 << (bits.Len32(low) - 1)
+}
+
+func (d *dispatcher) waking(p *process, r probes.Record) {
+	at := trace.Time(r.Ts)
+	woken := d.join(p, r.Peer)
+	if woken == nil {
+		return
+	}
+	woken.woken = at
+	d.events++
+	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedWaking, CPU: r.Cpu, TID: woken.tid, Arg: int64(r.Arg)})
+	s, ok := sampleOf(r)
+	if p.gil == nil || !ok {
+		return
+	}
+	p.gil.sampled(s)
+	if t := p.thread(int32(r.Tid)); t != nil && r.Word != 0 && (r.Op == opWake || r.Op == opWakeBitset) {
+		p.gil.wakes(t, at, r.Word)
+	}
+}
+
+func (d *dispatcher) sample(p *process, r probes.Record) {
+	t := d.join(p, r.Tid)
+	if t == nil || p.stacks == nil {
+		return
+	}
+	d.noteCut(p, r)
+	mode := trace.ModeUser
+	if r.Flags&probes.FlagKernel != 0 {
+		mode = trace.ModeKernel
+	}
+	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.CPUSample, CPU: r.Cpu, TID: t.tid,
+		Stack: p.stacks.withNative(r), Arg: int64(mode)})
+	if s, ok := sampleOf(r); ok && p.gil != nil {
+		p.gil.sampled(s)
+	}
+}
+
+// hook handles what the probes on libc or the interpreter saw.
+func (d *dispatcher) hook(p *process, r probes.Record) {
+	t := d.join(p, r.Tid)
+	s, ok := sampleOf(r)
+	if t == nil || p.gil == nil || !ok {
+		return
+	}
+	switch r.Kind {
+	case probes.KindTake:
+		p.gil.taken(t, s)
+	case probes.KindDrop:
+		p.gil.drops(t, s, d.reason(p, r))
+	default:
+		if s.locked && s.holder != t.tid {
+			p.gil.enters(t, s)
+		}
+	}
+}
+
+// reason tells a forced drop from a voluntary one. Without a drop request it
+// is voluntary; with one, the functions that called drop_gil decide.
+func (d *dispatcher) reason(p *process, r probes.Record) trace.DropReason {
+	if r.Arg == 0 {
+		return trace.DropVoluntary
+	}
+	forced, known := p.py.ForcedDrop(r.Pc, r.Sp, r.Stack)
+	switch {
+	case !known:
+		return trace.DropUnknown
+	case forced:
+		return trace.DropForced
+	}
+	return trace.DropVoluntary
+}
+
+func (d *dispatcher) fork(p *process, r probes.Record) {
+	at := trace.Time(r.Ts)
+	if r.Arg != r.Tgid {
+		d.children[int32(r.Peer)] = true
+		d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteChild, Args: []trace.Arg{{Key: "child", Num: int64(r.Peer)}}})
+		return
+	}
+	delete(d.tids, int32(r.Peer)) // a thread id used again is a new thread
+	delete(p.threads, int32(r.Peer))
+	if t := d.join(p, r.Peer); t != nil {
+		d.event(p, trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid})
+	}
+}
+
+func (d *dispatcher) exec(p *process, r probes.Record) {
+	at := trace.Time(r.Ts)
+	for _, t := range p.threads {
+		if p.gil != nil {
+			p.gil.ends(t, at, trace.WaitExit)
+		}
+		if t.tid != p.pid {
+			delete(p.threads, t.tid)
+			delete(d.tids, t.tid)
+		}
+	}
+	if p.gil != nil {
+		p.gil.flushHandOff()
+	}
+	p.gil, p.py, p.stacks = nil, nil, nil
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExec, Args: []trace.Arg{{Key: "program", Text: executable(int(p.pid))}}})
+	d.onExec(p, at)
+}
+
+func (d *dispatcher) exit(p *process, r probes.Record) {
+	at := trace.Time(r.Ts)
+	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
+		if p.gil != nil {
+			p.gil.ends(t, at, trace.WaitExit)
+		}
+		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
+	}
+	if int32(r.Tid) == p.pid || r.Flags&probes.FlagLast != 0 {
+		p.status = r.Arg
+	}
+	if r.Flags&probes.FlagLast == 0 {
+		return
+	}
+	p.exited = true
+	d.close(p, at, trace.WaitExit)
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExit, Args: []trace.Arg{
+		{Key: "code", Num: int64(p.status >> 8 & 0xff)}, {Key: "signal", Num: int64(p.status & 0x7f)}}})
+	d.onExit(p)
+}
+
+// close ends what is open in a process, at its end or the recording's.
+func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
+	if p.gil == nil {
+		return
+	}
+	for _, t := range p.threads {
+		p.gil.ends(t, at, how)
+	}
+	p.gil.flushHandOff()
+	p.waiters.flush(at + late)
+	if p.gil.full {
+		p.busy.flush(at)
+	}
+}
+
+// flush emits the counters up to the moment before which nothing changes.
+func (d *dispatcher) flush() {
+	for _, p := range d.procs {
+		if p.gil == nil || p.exited {
+			continue
+		}
+		p.waiters.flush(d.now - late)
+		if p.gil.full {
+			p.busy.flush(d.now - late)
+		}
+	}
+}
+
+func isTask(pid, tid int32) bool {
+	return exists(fmt.Sprintf("/proc/%d/task/%d", pid, tid))
+}

@@ -1,0 +1,76 @@
+package collector
+
+import "gilscope/internal/trace"
+
+// takes handles a take that a probe saw.
+func (g *gil) taken(t *thread, s sample) {
+	t.slice, t.asked = false, false
+	if t.wait.open {
+		g.waitEnds(t, s.time, trace.WaitTaken)
+	}
+	g.takes++
+	if !g.full {
+		return
+	}
+	g.takeOver(t, s.time)
+	flow := g.handOff(t)
+	t.held, t.since = true, s.time
+	g.emit(trace.Event{Time: s.time, Kind: trace.GILHoldBegin, TID: t.tid, Flow: flow})
+	g.lane.known, g.lane.switches = true, s.switches
+	g.lane.set(s.time, t.tid)
+}
+
+// takeOver ends a hold whose drop was not seen (lost records, a thread that was
+// killed): there is one holder at a time.
+func (g *gil) takeOver(t *thread, at trace.Time) {
+	prev := g.proc.thread(g.lane.holder)
+	if prev != nil && prev.held {
+		g.holdEnds(prev, at, trace.DropUnknown)
+	}
+}
+
+// handOff tells the pending end of the last hold, linked to this take if it is
+// another thread's, and returns the link.
+func (g *gil) handOff(t *thread) uint64 {
+	if g.pending == nil {
+		return 0
+	}
+	end := *g.pending
+	g.pending = nil
+	if end.TID != t.tid {
+		g.flows++
+		end.Flow = uint64(g.proc.pid)<<32 | g.flows
+	}
+	g.emit(end)
+	return end.Flow
+}
+
+// drops handles a drop that a probe saw.
+func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
+	if t.wait.open {
+		g.waitEnds(t, t.wait.end, trace.WaitTaken)
+	}
+	if t.held {
+		g.holdEnds(t, s.time, reason)
+	}
+	g.lane.known = true
+	g.lane.set(s.time, 0)
+}
+
+// holdEnds closes the thread's hold. The event waits for the next taker, so
+// that both can carry the number of the hand-off.
+func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
+	g.flushHandOff()
+	t.held = false
+	g.reasons[reason]++
+	g.proc.busy.add(t.since, at)
+	g.pending = &trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}
+}
+
+// flushHandOff tells a pending end of which no taker is known.
+func (g *gil) flushHandOff() {
+	if g.pending != nil {
+		g.emit(*g.pending)
+		g.pending = nil
+	}
+}

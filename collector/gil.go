@@ -1,0 +1,249 @@
+package collector
+
+import "gilscope/internal/trace"
+
+// Futex words of the GIL by offset (glibc x86-64: cond 32, mutex 80,
+// switch_cond 120, switch_mutex 168 in struct _gil_runtime_state).
+const (
+	wordCondLo   = 72 // a wait slice sleeps here; a drop wakes
+	wordCondHi   = 76
+	wordMutex    = 80
+	wordSwitchLo = 160 // a dropper sleeps here; a take wakes
+	wordSwitchHi = 164
+)
+
+// Limits of the rules; measured, see ARCHITECTURE.md.
+const (
+	// A thread that sleeps again after so little time on CPU took nothing in between.
+	goesOnAfter = 50_000
+	// A take signals the dropper right after it: within this time of the
+	// switch-in, that signal is the better end of the wait.
+	signalsWithin = 200_000
+)
+
+// gil follows one GIL: who waits for it, and who holds it. Times are those of
+// the records; events may be emitted late, never wrong.
+type gil struct {
+	proc     *process
+	number   uint16
+	interval trace.Time
+	full     bool // takes and drops are seen
+	words    bool // futex words tell what a thread sleeps on (glibc)
+	lane     lane
+	emit     func(trace.Event)
+	pending  *trace.Event // detail full: a hold's end that waits for the next taker
+	flows    uint64
+	reasons  map[trace.DropReason]int64
+	takes    int64
+}
+
+// sampled takes in the GIL's fields, seen by any thread at any moment: they move
+// the holder lane, and a thread that holds the GIL does not wait any more.
+func (g *gil) sampled(s sample) {
+	holder := g.proc.thread(s.holder)
+	if holder != nil && holder.wait.open && !holder.wait.blocked {
+		w := &holder.wait
+		if s.locked || s.holder != w.last || s.switches != w.switches {
+			g.waitEnds(holder, w.end, trace.WaitTaken)
+		}
+	}
+	if !g.full {
+		g.lane.sampled(s, holder)
+	} else if !g.lane.known {
+		g.lane.start(s)
+	}
+}
+
+// block is a switch-out of a thread that went to sleep.
+type block struct {
+	sample
+	waiting     bool // in FUTEX_WAIT on word
+	word        uint16
+	stack       trace.StackID // the thread's own, if it was walked
+	holderStack trace.StackID // the holder's
+}
+
+// sleeps handles a thread that left the CPU asleep.
+func (g *gil) sleeps(t *thread, b block) {
+	s := b.sample
+	mine := s.locked && s.holder == t.tid
+	taking := (b.waiting && b.word >= wordCondLo && b.word <= wordMutex && !mine) || (t.slice && !g.words)
+	t.slice = false
+	if !taking && b.waiting && b.word >= wordSwitchLo {
+		g.preempted(t, b) // in a drop it was asked for, until another thread has taken the GIL
+		return
+	}
+	if !taking {
+		if t.wait.open {
+			g.waitEnds(t, t.wait.end, trace.WaitTaken)
+		}
+		if mine && b.holderStack != 0 {
+			g.emit(trace.Event{Time: s.time, Kind: trace.GILHolderSeen, TID: t.tid, Other: t.tid, Stack: b.holderStack})
+		}
+		return
+	}
+	again := t.wait.open
+	if again && !g.goesOn(t, s) {
+		g.waitEnds(t, t.wait.end, trace.WaitTaken)
+		again = false
+	}
+	if !again {
+		t.wait = wait{open: true, begin: s.time}
+	}
+	g.blocks(t, b)
+}
+
+// preempted handles a thread that left the CPU though it wants it, or sleeps
+// until its own forced drop is answered by a take. On its way
+// into the sleep of a wait, its wait has begun; so it has after a drop that it
+// was asked for, for then it wants the GIL back at once. That this was so shows
+// when it sleeps on the GIL next; until then the wait is a guess.
+func (g *gil) preempted(t *thread, b block) {
+	if t.wait.open || b.locked && b.holder == t.tid {
+		return
+	}
+	entering := b.waiting && b.word >= wordCondLo && b.word <= wordMutex
+	if entering || t.asked {
+		t.wait = wait{open: true, guess: true, begin: b.time, end: b.time, sleep: b.time}
+	}
+}
+
+// goesOn says whether a thread that sleeps on the GIL again does so within the
+// same wait: it was hardly on CPU, or the GIL shows that it took nothing.
+func (g *gil) goesOn(t *thread, s sample) bool {
+	w := &t.wait
+	if w.onCPU <= goesOnAfter || !w.told && !w.guess {
+		return true
+	}
+	if !w.told {
+		return false
+	}
+	return s.switches == w.switches && s.locked && !w.mine
+}
+
+// blocks notes one sleep of a wait, and what it tells of the sleep before.
+func (g *gil) blocks(t *thread, b block) {
+	w, s := &t.wait, b.sample
+	expired := w.told && w.slice && w.end-w.sleep >= g.interval-g.interval/50 && s.locked && s.switches == w.switches
+	if !w.told {
+		w.stack, w.holder = b.stack, s.heldBy()
+		g.tellWait(t)
+	}
+	switch {
+	case expired:
+		g.asks(t, s, w.end, b.holderStack)
+	case b.holderStack != 0 && s.locked:
+		g.emit(trace.Event{Time: s.time, Kind: trace.GILHolderSeen, TID: t.tid, Other: s.holder, Stack: b.holderStack})
+	}
+	w.blocked, w.sleep = true, s.time
+	w.slice = b.word == wordCondLo || b.word == wordCondHi || b.word == 0
+	w.mine = w.mine || s.holder == t.tid
+	w.locked, w.last, w.switches = s.locked, s.holder, s.switches
+}
+
+// asks notes that a thread's switch interval expired: it asks the holder to drop.
+func (g *gil) asks(t *thread, s sample, at trace.Time, holderStack trace.StackID) {
+	if holder := g.proc.thread(s.holder); holder != nil {
+		holder.asked = true
+	}
+	g.emit(trace.Event{Time: at, Kind: trace.GILDropRequest, TID: t.tid, Other: s.holder, Stack: holderStack})
+}
+
+func (s sample) heldBy() int32 {
+	if s.locked {
+		return s.holder
+	}
+	return 0
+}
+
+func (g *gil) tellWait(t *thread) {
+	w := &t.wait
+	w.told, w.guess, t.asked = true, false, false
+	g.emit(trace.Event{Time: w.begin, Kind: trace.GILWaitBegin, TID: t.tid, Other: w.holder, Stack: w.stack})
+	g.proc.waiters.change(w.begin, +1)
+}
+
+// waitEnds closes the thread's wait. The end is never before the last sleep.
+func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
+	w := &t.wait
+	if w.guess {
+		*w = wait{}
+		return
+	}
+	if !w.told {
+		g.tellWait(t)
+	}
+	end = max(end, w.begin, w.sleep)
+	g.emit(trace.Event{Time: end, Kind: trace.GILWaitEnd, TID: t.tid, Arg: int64(how)})
+	g.proc.waiters.change(end, -1)
+	*w = wait{}
+}
+
+// wakes handles a thread that wakes another on a word of the GIL: it has just
+// dropped it, or taken it, so it does not wait.
+func (g *gil) wakes(t *thread, at trace.Time, word uint16) {
+	if !t.wait.open || t.wait.blocked {
+		return
+	}
+	switch word {
+	case wordCondLo, wordCondHi:
+		g.waitEnds(t, t.wait.end, trace.WaitTaken)
+	case wordSwitchLo, wordSwitchHi:
+		end := t.wait.end
+		if at-end <= signalsWithin {
+			end = at
+		}
+		g.waitEnds(t, end, trace.WaitTaken)
+	}
+}
+
+// getsCPU handles a thread that was switched in.
+func (g *gil) getsCPU(t *thread, at trace.Time) {
+	if !t.wait.open {
+		return
+	}
+	if t.wait.blocked {
+		t.wait.blocked, t.wait.onCPU = false, 0
+	}
+	t.wait.end = at
+}
+
+// leavesCPU handles every switch-out, before sleeps. A thread that was asleep
+// and leaves again was switched in unseen: the kernel does not report every
+// switch. Then its sleep ended when it was last woken, at the latest now.
+// It returns whether a switch had to be repaired.
+func (g *gil) leavesCPU(t *thread, at trace.Time) bool {
+	if t.wait.open && t.wait.blocked {
+		end := at
+		if t.woken > t.wait.sleep {
+			end = t.woken
+		}
+		t.wait.blocked, t.wait.end, t.wait.onCPU = false, end, at-end
+		return true
+	}
+	t.wait.onCPU += at - t.lastIn
+	return false
+}
+
+// enters handles a probe at the start of a wait (or of a slice of one).
+func (g *gil) enters(t *thread, s sample) {
+	t.slice = true
+	if !t.wait.open {
+		t.wait = wait{open: true, begin: s.time, end: s.time, sleep: s.time, holder: s.heldBy()}
+	}
+}
+
+// ends closes what the thread has open, at its end or the recording's.
+func (g *gil) ends(t *thread, at trace.Time, how trace.WaitOutcome) {
+	if t.wait.open {
+		g.waitEnds(t, at, how)
+	}
+	if t.held {
+		reason := trace.DropExit
+		if how == trace.WaitUnknown {
+			reason = trace.DropUnknown
+		}
+		g.holdEnds(t, at, reason)
+	}
+	g.lane.ends(t.tid, at)
+}

@@ -1,0 +1,123 @@
+package collector
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"gilscope/internal/cpython"
+	"gilscope/internal/trace"
+)
+
+// process is one target.
+type process struct {
+	pid     int32
+	py      *cpython.Process // nil until its interpreter is found
+	gil     *gil             // nil until its GIL is observed
+	threads map[int32]*thread
+	stacks  *stacks
+	waiters waiterCount
+	busy    busyShare
+	unnamed bool // a thread came since names were last read
+	exited  bool
+	status  uint32 // as wait(2) has it, once exited
+}
+
+// thread returns a known thread, or nil.
+func (p *process) thread(tid int32) *thread { return p.threads[tid] }
+
+// newProcess makes an empty target whose counters write to emit.
+func newProcess(pid int32, emit func(trace.Event)) *process {
+	p := &process{pid: pid, threads: map[int32]*thread{}}
+	p.waiters.emit = func(at trace.Time, n int64) {
+		emit(trace.Event{Time: at, Kind: trace.GILWaiters, PID: pid, Arg: n})
+	}
+	p.busy.emit = func(at trace.Time, percent int64) {
+		emit(trace.Event{Time: at, Kind: trace.GILBusy, PID: pid, Arg: percent})
+	}
+	return p
+}
+
+// maxThreads bounds what is kept of one process; more is no process but an attack.
+const maxThreads = 1 << 16
+
+// join returns the thread, new or known.
+func (p *process) join(tid int32) *thread {
+	t := p.threads[tid]
+	if t == nil && len(p.threads) < maxThreads {
+		t = &thread{tid: tid, proc: p}
+		p.threads[tid] = t
+		p.unnamed = true
+	}
+	return t
+}
+
+// tasks lists the threads of a process as the kernel has them.
+func tasks(pid int) ([]int32, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return nil, fmt.Errorf("list threads of pid %d: %w: the process is gone", pid, err)
+	}
+	var tids []int32
+	for _, e := range entries {
+		if n, err := strconv.ParseInt(e.Name(), 10, 32); err == nil {
+			tids = append(tids, int32(n))
+		}
+	}
+	return tids, nil
+}
+
+// names returns the best name of each thread: Python's where it has one that
+// says more than the kernel's, which before 3.14 is that of the process.
+func (p *process) names() map[int32]string {
+	names := map[int32]string{}
+	for tid := range p.threads {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/comm", p.pid, tid))
+		if err == nil {
+			names[tid] = strings.TrimSuffix(string(comm), "\n")
+		}
+	}
+	if p.py == nil {
+		return names
+	}
+	states, err := p.py.ThreadStates()
+	if err != nil {
+		return names
+	}
+	python, err := p.py.ThreadNames()
+	if err != nil {
+		return names
+	}
+	for _, ts := range states {
+		if name := python[ts.Ident]; name != "" && ts.TID != 0 {
+			names[ts.TID] = name
+		}
+	}
+	return names
+}
+
+// executable is the base name of the process's program; never its arguments.
+func executable(pid int) string {
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return "pid " + strconv.Itoa(pid)
+	}
+	return strings.TrimSuffix(filepath.Base(path), " (deleted)")
+}
+
+// parent reads the parent's pid from /proc/PID/stat, 0 if it cannot.
+func parent(pid int) int32 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(fields[1], 10, 32)
+	return int32(n)
+}

@@ -1,0 +1,92 @@
+package collector
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gilscope/internal/cpython"
+)
+
+// progress is the line that says how the recording goes: four times a second
+// on a terminal, every ten seconds elsewhere.
+type progress struct {
+	last   time.Time
+	events int64
+	line   bool // an unfinished line is on the terminal
+}
+
+// announce says what is recorded, once every hook is live.
+func (s *session) announce(targets []*cpython.Process) {
+	var what []string
+	for _, t := range targets {
+		what = append(what, fmt.Sprintf("pid %d (Python %s)", t.PID, t.Version))
+	}
+	if len(s.o.Command) > 0 {
+		what = append(what, s.o.Command[0])
+	}
+	fmt.Fprintf(s.o.Words, "recording %s, detail %s\n", strings.Join(what, ", "), s.o.Detail)
+	if s.o.Verbose {
+		fmt.Fprintf(s.o.Words, "attached in %v\n", s.sum.Attach.Round(time.Millisecond))
+	}
+	s.prog.last = time.Now()
+}
+
+// report prints the progress line when it is due.
+func (s *session) report() error {
+	p := &s.prog
+	tty := isTerminal(s.o.Words)
+	every := 10 * time.Second
+	if tty {
+		every = 250 * time.Millisecond
+	}
+	took := time.Since(p.last)
+	if took < every {
+		return nil
+	}
+	counts, err := s.probes.Counts()
+	if err != nil {
+		return err
+	}
+	var lost uint64
+	for _, c := range counts {
+		lost += c.Lost
+	}
+	rate := float64(s.d.events-p.events) / took.Seconds()
+	p.last, p.events = time.Now(), s.d.events
+	text := fmt.Sprintf("rec %s  %.1fk events/s  lost %d  %.1f MB", time.Since(s.begun).Round(time.Second), rate/1e3, lost, float64(s.w.Written())/1e6)
+	if tty {
+		fmt.Fprintf(s.o.Words, "\r\033[K%s", text)
+		p.line = true
+		return nil
+	}
+	fmt.Fprintln(s.o.Words, text)
+	return nil
+}
+
+// note prints a line of its own.
+func (p *progress) note(w io.Writer, text string) {
+	p.finish(w)
+	fmt.Fprintln(w, text)
+}
+
+// finish ends an unfinished progress line.
+func (p *progress) finish(w io.Writer) {
+	if p.line {
+		fmt.Fprintln(w)
+		p.line = false
+	}
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}

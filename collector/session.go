@@ -1,0 +1,394 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gilscope/internal/cpython"
+	"gilscope/internal/safefile"
+	"gilscope/internal/trace"
+	"gilscope/probes"
+)
+
+// Options of a recording.
+type Options struct {
+	PIDs         []int
+	Command      []string // started and recorded, instead of PIDs
+	Duration     time.Duration
+	Output       string
+	Detail       probes.Detail
+	Backend      probes.Backend
+	SampleHz     int
+	RingBytes    int
+	NoCallstacks bool
+	Force        bool // record a target that is being traced
+	Verbose      bool
+	Version      string    // of gilscope
+	Words        io.Writer // progress and summary, for people
+}
+
+// Summary is what Record leaves behind besides the file.
+type Summary struct {
+	Events, Produced, Stored, Lost, Repaired int64
+	Bytes                                    int64
+	Attach, Detach                           time.Duration
+	Reason                                   string
+	Command                                  *os.ProcessState // of a launched command, once it ended
+}
+
+// Errors of a recording, for the exit code; those of cpython and probes come through as they are.
+var (
+	ErrTarget = errors.New("target cannot be recorded") // stopped, traced, or gone
+	ErrOutput = errors.New("output cannot be written")
+)
+
+// readEvery is how long the reader sleeps when nothing is urgent. Polling in
+// large batches keeps the recorder out of the scheduling that it records.
+const readEvery = 50 * time.Millisecond
+
+// session is one recording.
+type session struct {
+	o       Options
+	probes  *probes.Session
+	w       *trace.Writer
+	file    *os.File
+	d       *dispatcher
+	batch   probes.Batch
+	pidfds  map[int32]int
+	alive   int
+	begun   time.Time
+	clocked time.Time
+	named   time.Time
+	starts  []*starting // execed, interpreter not found yet
+	prog    progress
+	sum     Summary
+}
+
+// Record makes one recording, from attaching to the footer. It ends with the
+// duration, the context, or its last target. A launched command is waited for
+// even when the recording ends before it.
+func Record(ctx context.Context, o Options) (Summary, error) {
+	s := &session{o: o, pidfds: map[int32]int{}}
+	started := time.Now()
+	targets, err := openTargets(o)
+	if err != nil {
+		return s.sum, err
+	}
+	s.probes, err = probes.Open(probes.Options{SampleHz: o.SampleHz, RingBytes: o.RingBytes})
+	if err != nil {
+		return s.sum, err
+	}
+	defer s.probes.Close()
+	if err := s.create(); err != nil {
+		return s.sum, err
+	}
+	defer s.file.Close()
+	var cmd *launched
+	if len(o.Command) > 0 {
+		if cmd, err = s.launch(ctx); err != nil {
+			return s.sum, err
+		}
+	}
+	for _, t := range targets {
+		if err := s.attach(t); err != nil {
+			return s.sum, errors.Join(err, s.w.Close())
+		}
+	}
+	s.sum.Attach = time.Since(started)
+	s.announce(targets)
+	if cmd != nil {
+		cmd.release()
+	}
+	err = s.loop(ctx)
+	err = errors.Join(err, s.finish())
+	if cmd != nil {
+		s.sum.Command = cmd.wait()
+	}
+	return s.sum, err
+}
+
+// openTargets finds the interpreter of every pid, before anything is changed.
+func openTargets(o Options) ([]*cpython.Process, error) {
+	var out []*cpython.Process
+	for _, pid := range o.PIDs {
+		if err := checkTarget(pid, o.Force); err != nil {
+			return nil, err
+		}
+		p, err := cpython.Open(pid)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// create opens the trace and writes what it begins with.
+func (s *session) create() error {
+	f, err := safefile.Create(s.o.Output)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOutput, err)
+	}
+	s.file = f
+	u := uname()
+	s.w = trace.NewWriter(f, trace.WriterOptions{
+		Level: 1, NoCallstacks: s.o.NoCallstacks, CPUs: runtime.NumCPU(), SampleHz: s.o.SampleHz,
+		Release: u.release, Version: u.version, Machine: u.machine, TracerVersion: s.o.Version,
+	})
+	s.d = newDispatcher(s.w)
+	s.d.onExec, s.d.onExit = s.execed, s.exited
+	s.clock()
+	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
+		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},
+		{Key: "detail", Text: string(s.o.Detail)}, {Key: "cpus", Num: int64(runtime.NumCPU())},
+		{Key: "sample_hz", Num: int64(s.o.SampleHz)},
+	}})
+	return nil
+}
+
+// attach makes a process with a known interpreter a target and observes it.
+func (s *session) attach(py *cpython.Process) error {
+	p, err := s.watch(py.PID)
+	if err != nil {
+		return err
+	}
+	return s.observe(p, py)
+}
+
+// watch begins to record the scheduling of a process.
+func (s *session) watch(pid int) (*process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch pid %d: %w: it has ended", pid, errors.Join(ErrTarget, err))
+	}
+	p := newProcess(int32(pid), func(e trace.Event) { s.w.Event(&e) })
+	s.w.Process(trace.Process{PID: p.pid, PPID: parent(pid), Name: executable(pid)})
+	s.pidfds[p.pid], s.d.procs[p.pid] = fd, p
+	s.alive++
+	if err := s.probes.Watch(pid); err != nil {
+		return nil, err
+	}
+	tids, err := tasks(pid)
+	if err != nil {
+		return nil, errors.Join(ErrTarget, err)
+	}
+	for _, tid := range tids {
+		s.d.join(p, uint32(tid))
+	}
+	return p, nil
+}
+
+// observe chooses how to see the GIL, attaches, and says so in the trace.
+func (s *session) observe(p *process, py *cpython.Process) error {
+	plan, err := probes.NewPlan(py, s.o.Detail, s.o.Backend)
+	if err != nil {
+		return err
+	}
+	interps, err := py.Interpreters()
+	if err != nil {
+		return err
+	}
+	if err := s.probes.Observe(py, interps[0], plan); err != nil {
+		return err
+	}
+	s.follow(p, py, plan, interps[0].Interval)
+	s.noteTarget(p, py, plan, interps[0])
+	s.name(p)
+	return nil
+}
+
+// follow sets up what turns the process's records into events.
+func (s *session) follow(p *process, py *cpython.Process, plan probes.Plan, interval time.Duration) {
+	p.py, p.stacks = py, newStacks(py, s.w)
+	emit := func(e trace.Event) { s.d.event(p, e) }
+	p.gil = &gil{
+		proc: p, interval: trace.Time(interval), emit: emit,
+		full:    plan.Detail == probes.Full,
+		words:   py.Libc().Kind == cpython.Glibc,
+		reasons: map[trace.DropReason]int64{},
+	}
+	p.gil.lane.step = func(at trace.Time, holder int32) {
+		emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
+	}
+}
+
+func (s *session) noteTarget(p *process, py *cpython.Process, plan probes.Plan, in cpython.Interpreter) {
+	linkage := "static"
+	if py.Build.Shared {
+		linkage = "shared"
+	}
+	s.w.Note(trace.Note{Time: now(), PID: p.pid, Name: trace.NoteTarget, Args: []trace.Arg{
+		{Key: "python", Text: py.Version.String()}, {Key: "linkage", Text: linkage},
+		{Key: "free_threaded", Num: bit(py.Build.FreeThreaded)}, {Key: "gil_enabled", Num: bit(py.Build.GILEnabled)},
+		{Key: "stripped", Num: bit(py.Build.Stripped)}, {Key: "pie", Num: bit(py.Build.PIE)},
+		{Key: "path", Text: py.Build.Path}, {Key: "backend", Text: string(plan.Backend)},
+		{Key: "cost", Text: plan.Cost()}, {Key: "sites", Text: plan.Sites()},
+		{Key: "interval_ns", Num: int64(in.Interval)}, {Key: "interpreter", Num: in.ID},
+	}})
+	if s.o.Verbose {
+		fmt.Fprintf(s.o.Words, "pid %d: Python %s (%s), backend %s, cost %s\n", p.pid, py.Version, py.Build.Path, plan.Backend, plan.Cost())
+		for _, h := range plan.Hooks {
+			fmt.Fprintf(s.o.Words, "  %s at %s+%#x: %s (%s)\n", h.Site.Name, h.Site.File, h.Site.Offset, h.Site.Insn, h.Site.Cost)
+		}
+	}
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// name tells the trace the names of the process's threads.
+func (s *session) name(p *process) {
+	p.unnamed = false
+	for tid, name := range p.names() {
+		s.w.Thread(trace.Thread{PID: p.pid, TID: tid, Name: name})
+	}
+}
+
+// loop reads records until the recording ends, and sets the reason.
+func (s *session) loop(ctx context.Context) error {
+	s.begun, s.clocked, s.named = time.Now(), time.Now(), time.Now()
+	for {
+		if err := s.read(); err != nil {
+			return err
+		}
+		switch {
+		case s.alive == 0:
+			s.sum.Reason = "targets gone"
+			return nil
+		case ctx.Err() != nil:
+			s.sum.Reason = "signal"
+			return nil
+		case s.o.Duration > 0 && time.Since(s.begun) >= s.o.Duration:
+			s.sum.Reason = "duration"
+			return nil
+		}
+		if err := s.housekeep(); err != nil {
+			return err
+		}
+	}
+}
+
+// read takes one batch of records from the ring to the trace.
+func (s *session) read() error {
+	wait := readEvery
+	if s.o.Duration > 0 {
+		wait = min(wait, max(s.o.Duration-time.Since(s.begun), 0))
+	}
+	if len(s.starts) > 0 {
+		wait = min(wait, startEvery)
+	}
+	if err := s.probes.Read(&s.batch, wait); err != nil {
+		return err
+	}
+	s.consume(false)
+	return nil
+}
+
+func (s *session) consume(all bool) {
+	for {
+		r, ok := s.batch.Next(all)
+		if !ok {
+			return
+		}
+		s.d.record(r)
+	}
+}
+
+// housekeep does what is due now and then.
+func (s *session) housekeep() error {
+	s.findStarted()
+	s.reap()
+	if time.Since(s.named) > 200*time.Millisecond {
+		s.named = time.Now()
+		for _, p := range s.d.procs {
+			if p.unnamed && !p.exited {
+				s.name(p)
+			}
+		}
+		s.d.flush()
+		if err := s.w.Flush(); err != nil {
+			return fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err)
+		}
+	}
+	if time.Since(s.clocked) > 10*time.Second {
+		s.clocked = time.Now()
+		s.clock()
+	}
+	return s.report()
+}
+
+// finish detaches, drains the ring, and only then counts: in this order nothing
+// is in flight while it is counted.
+func (s *session) finish() error {
+	begun := time.Now()
+	errs := []error{s.probes.Detach()}
+	s.sum.Detach = time.Since(begun)
+	for {
+		if err := s.probes.Read(&s.batch, 0); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		if s.batch.Len() == 0 {
+			break
+		}
+		s.consume(true)
+	}
+	at := now()
+	for _, p := range s.d.procs {
+		if !p.exited {
+			s.name(p)
+			s.d.close(p, at, trace.WaitUnknown)
+		}
+		unix.Close(s.pidfds[p.pid])
+		if p.py != nil {
+			p.py.Close()
+		}
+	}
+	errs = append(errs, s.footer(at))
+	if err := s.w.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err))
+	}
+	s.sum.Bytes = s.w.Written()
+	return errors.Join(errs...)
+}
+
+// footer counts what was produced and lost, and closes the trace with it.
+func (s *session) footer(at trace.Time) error {
+	counts, err := s.probes.Counts()
+	var hits int64
+	for cpu, c := range counts {
+		s.sum.Produced += int64(c.Produced)
+		s.sum.Lost += int64(c.Lost)
+		hits += int64(c.Hits)
+		if c.Lost > 0 {
+			s.w.Note(trace.Note{Time: at, Name: trace.NoteLost, Args: []trace.Arg{
+				{Key: "events", Num: int64(c.Lost)}, {Key: "cpu", Num: int64(cpu)}, {Key: "what", Text: "ring"}}})
+		}
+	}
+	s.sum.Stored, s.sum.Events, s.sum.Repaired = s.d.records, s.d.events, s.d.repaired
+	var unresolved int64
+	for _, p := range s.d.procs {
+		if p.stacks != nil {
+			unresolved += p.stacks.unresolved
+		}
+	}
+	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: []trace.Arg{
+		{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events},
+		{Key: "produced", Num: s.sum.Produced}, {Key: "stored", Num: s.sum.Stored},
+		{Key: "lost", Num: s.sum.Lost}, {Key: "repaired", Num: s.sum.Repaired},
+		{Key: "stacks_unresolved", Num: unresolved}, {Key: "probe_hits", Num: hits},
+		{Key: "recorder_cpu_ns", Num: cpuTime()},
+	}})
+	return err
+}

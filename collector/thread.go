@@ -1,0 +1,45 @@
+package collector
+
+import "gilscope/internal/trace"
+
+// thread is what the collector knows of one thread of a target.
+type thread struct {
+	tid     int32
+	proc    *process
+	running bool
+	lastIn  trace.Time // last time it got a CPU
+	lastOut trace.Time // last time it left one
+	woken   trace.Time // last time somebody made it runnable
+	slice   bool       // a probe saw it enter a wait; it has not slept since
+	asked   bool       // to drop the GIL, since it last took it
+	wait    wait
+	held    bool       // detail full: holds the GIL
+	since   trace.Time // detail full: since when
+}
+
+// wait is a GIL wait that goes on, or the start of none.
+type wait struct {
+	open     bool
+	told     bool // its begin is in the trace
+	guess    bool // nothing has proved yet that it is one
+	blocked  bool // the thread sleeps at present
+	slice    bool // its present or last sleep is a timed slice
+	mine     bool // the GIL's last holder was the waiter itself
+	begin    trace.Time
+	sleep    trace.Time // when the present or last sleep began
+	end      trace.Time // the last time it got a CPU: here the wait ends unless it goes on
+	onCPU    trace.Time // time on CPU since its last sleep
+	holder   int32      // at the begin
+	stack    trace.StackID
+	locked   bool   // the GIL's fields at the last sleep
+	last     int32  // its holder then
+	switches uint32 // its switch number then
+}
+
+// sample is the GIL's fields at one moment.
+type sample struct {
+	time     trace.Time
+	holder   int32 // thread id of last_holder; 0: not known
+	switches uint32
+	locked   bool
+}

@@ -1,0 +1,114 @@
+package cpython
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gilscope/internal/testpy"
+)
+
+// waiter ends when its stdin is closed.
+const waiter = `
+import sys, threading
+go = threading.Event()
+names = ["alpha", "b\u00e9ta", "\u65e5\u672c"]
+started = []
+def body():
+    started.append(threading.get_ident())
+    go.wait()
+threads = [threading.Thread(target=body, name=n, daemon=True) for n in names]
+for t in threads: t.start()
+while len(started) < len(threads): pass
+print("ready")
+print(sys.getswitchinterval())
+for t in threading.enumerate(): print(t.ident, getattr(t, "native_id", 0), t.name.encode("utf-8").hex())
+print("end")
+sys.stdin.read()
+`
+
+// each runs a test for every interpreter of the machine.
+func each(t *testing.T, test func(t *testing.T, i testpy.Interpreter)) {
+	for _, i := range testpy.All(t) {
+		t.Run(i.Name, func(t *testing.T) { test(t, i) })
+	}
+}
+
+// open opens the process of a script for the time of the test.
+func open(t testing.TB, pid int) *Process {
+	t.Helper()
+	p, err := Open(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func TestOpen(t *testing.T) {
+	each(t, func(t *testing.T, i testpy.Interpreter) {
+		proc := testpy.Start(t, i, waiter)
+		begin := time.Now()
+		p := open(t, proc.PID)
+		t.Logf("Open took %v: %+v", time.Since(begin), p.Build)
+		if p.Version.String() != i.Version {
+			t.Errorf("version %v, want %s", p.Version, i.Version)
+		}
+		if p.CodeType == 0 || p.PthreadTID != 720 || p.Start == 0 {
+			t.Errorf("CodeType %#x, PthreadTID %d, Start %d", p.CodeType, p.PthreadTID, p.Start)
+		}
+		interps, err := p.Interpreters()
+		if err != nil || len(interps) != 1 || interps[0].ID != 0 || interps[0].Interval != 5*time.Millisecond {
+			t.Errorf("interpreters %+v, error %v", interps, err)
+		}
+		checkThreads(t, p, proc)
+	})
+}
+
+// checkThreads compares the threads and their names with what the script says.
+func checkThreads(t *testing.T, p *Process, proc *testpy.Proc) {
+	t.Helper()
+	proc.Line(t) // the switch interval
+	want := map[string]bool{}
+	for line := proc.Line(t); line != "end"; line = proc.Line(t) {
+		want[line] = true
+	}
+	states, err := p.ThreadStates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := p.ThreadNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	for _, s := range states {
+		got[fmt.Sprintf("%d %d %x", s.Ident, s.TID, names[s.Ident])] = true
+	}
+	if len(got) != len(want) {
+		t.Errorf("threads %v, want %v", got, want)
+	}
+	for line := range want {
+		if !got[line] {
+			t.Errorf("no thread %s in %v", line, got)
+		}
+	}
+}
+
+func TestLibcSites(t *testing.T) {
+	each(t, func(t *testing.T, i testpy.Interpreter) {
+		p := open(t, testpy.Start(t, i, waiter).PID)
+		sites, err := p.LibcSites("pthread_cond_signal", "pthread_cond_timedwait", "pthread_cond_wait")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sites {
+			t.Logf("%+v", s)
+			if s.Cost != Emulated || !strings.HasPrefix(s.Path, "/proc/") {
+				t.Errorf("%s: %+v", s.Name, s)
+			}
+		}
+		t.Logf("%+v", p.Libc())
+	})
+}

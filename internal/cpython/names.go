@@ -1,0 +1,197 @@
+package cpython
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Type flags (CPython Include/object.h).
+const (
+	flagInlineValues = 1 << 2 // 3.13+
+	flagManagedDict  = 1 << 4 // 3.11+
+)
+
+// ThreadNames returns the names of the threading.Thread objects by pthread
+// ident, from sys.modules['threading']._active. A thread that Python did not
+// start has none. The objects may change while they are read: a name that
+// cannot be read is left out.
+func (p *Process) ThreadNames() (map[uint64]string, error) {
+	names := map[uint64]string{}
+	active, err := p.activeThreads()
+	if err != nil {
+		if gone := p.Alive(); gone != nil {
+			return names, gone
+		}
+		return names, fmt.Errorf("read the thread names of process %d: %w; names stay unknown", p.PID, err)
+	}
+	attributes := map[uint64]uint64{}
+	objs, idents := []objectRead{}, []uint64{}
+	for _, e := range active {
+		ident, ok := p.readInt(e.key)
+		if !ok {
+			continue
+		}
+		name, err := p.instanceAttribute(e.value, "_name", attributes)
+		if err != nil || name == 0 {
+			continue
+		}
+		objs, idents = append(objs, objectRead{addr: name}), append(idents, ident)
+	}
+	if err := p.readObjects(objs); err != nil {
+		return names, err
+	}
+	for i := range objs {
+		if objs[i].err == nil {
+			names[idents[i]] = objs[i].str()
+		}
+	}
+	return names, p.Alive()
+}
+
+// activeThreads reads threading._active of the main interpreter; no entries if
+// the program never imported threading.
+func (p *Process) activeThreads() ([]dictEntry, error) {
+	modules, err := p.word(p.interp + uint64(p.Layout.InterpModules))
+	if err != nil || modules == 0 {
+		return nil, err
+	}
+	dict := modules
+	for _, name := range []string{"threading", "_active"} {
+		entries, err := p.readDict(dict)
+		if err != nil {
+			return nil, err
+		}
+		value, err := p.lookup(entries, name)
+		if err != nil || value == 0 {
+			return nil, err
+		}
+		dict = value
+		if name == "threading" {
+			if dict, err = p.word(value + uint64(p.objects.moduleDict)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p.readDict(dict)
+}
+
+// readInt reads a non-negative int of at most 64 bits (CPython
+// Include/cpython/longintrepr.h: digits of 30 bits).
+func (p *Process) readInt(addr uint64) (uint64, bool) {
+	o := &p.objects
+	b := make([]byte, o.intDigits+4)
+	if p.Read(addr, b) != nil {
+		return 0, false
+	}
+	count := le64(b, o.intSize)
+	if o.longTagged {
+		if count&3 != 0 { // zero or negative
+			return 0, count&3 == 1
+		}
+		count >>= 3
+	}
+	if count < 1 || count > 3 {
+		return 0, count == 0
+	}
+	digits := make([]byte, 12)
+	if p.Read(addr+uint64(o.intDigits), digits[:4*count]) != nil {
+		return 0, false
+	}
+	var v uint64
+	for i := range count {
+		v |= uint64(binary.LittleEndian.Uint32(digits[4*i:])) << (30 * i)
+	}
+	return v, true
+}
+
+// instanceAttribute returns the value of an instance's attribute, 0 if it has
+// none. The keys that instances of one type share are looked up once: index
+// remembers, by keys object, the place of the attribute plus one.
+func (p *Process) instanceAttribute(obj uint64, name string, index map[uint64]uint64) (uint64, error) {
+	class, err := p.word(obj + uint64(p.Layout.ObType))
+	if err != nil {
+		return 0, err
+	}
+	dict, values, err := p.attributesOf(obj, class)
+	if err != nil {
+		return 0, err
+	}
+	if dict != 0 {
+		entries, err := p.readDict(dict)
+		if err != nil {
+			return 0, err
+		}
+		return p.lookup(entries, name)
+	}
+	if values == 0 {
+		return 0, nil
+	}
+	keys, err := p.word(class + uint64(p.objects.cachedKeys))
+	if err != nil {
+		return 0, err
+	}
+	place, ok := index[keys]
+	if !ok {
+		if place, err = p.keyPlace(keys, name); err != nil {
+			return 0, err
+		}
+		index[keys] = place
+	}
+	if place == 0 {
+		return 0, nil
+	}
+	return p.word(values + 8*(place-1))
+}
+
+// keyPlace returns the place of a str key among shared keys plus one, 0 if it
+// is not there.
+func (p *Process) keyPlace(keys uint64, name string) (uint64, error) {
+	k, err := p.readKeys(keys)
+	if err != nil || k.count == 0 || k.count > 1024 {
+		return 0, err
+	}
+	raw := make([]byte, k.count*uint64(k.size))
+	if err := p.Read(k.entries, raw); err != nil {
+		return 0, err
+	}
+	places := make([]dictEntry, k.count)
+	for i := range places {
+		places[i] = dictEntry{le64(raw, uint32(i)*k.size+k.keyAt), uint64(i) + 1}
+	}
+	return p.lookup(places, name)
+}
+
+// attributesOf finds where an instance keeps its attributes: the address of
+// its dict, or of the array of its values, or neither.
+func (p *Process) attributesOf(obj, class uint64) (dict, values uint64, err error) {
+	o := &p.objects
+	b := make([]byte, o.dictOffset+8)
+	if err := p.Read(class, b); err != nil {
+		return 0, 0, err
+	}
+	flags := le64(b, o.typeFlags)
+	if o.attributes == attributesInDict || flags&flagManagedDict == 0 {
+		offset := int64(le64(b, o.dictOffset))
+		if offset <= 0 || offset > 1<<16 {
+			return 0, 0, nil
+		}
+		dict, err = p.word(obj + uint64(offset))
+		return dict, 0, err
+	}
+	before := make([]byte, 16) // the words 4 and 3 before the object
+	if err := p.Read(obj-32, before); err != nil {
+		return 0, 0, err
+	}
+	far, near := le64(before, 0), le64(before, 8)
+	switch {
+	case o.attributes == attributesBefore:
+		return near, far, nil
+	case o.attributes == attributesTagged && near&1 != 0:
+		return 0, near + 1, nil
+	case o.attributes == attributesTagged || near != 0:
+		return near, 0, nil
+	case flags&flagInlineValues != 0:
+		return 0, obj + le64(b, o.basicSize) + uint64(o.valuesHeader), nil
+	}
+	return 0, 0, nil
+}

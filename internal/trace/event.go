@@ -1,0 +1,155 @@
+// Package trace owns the recording: the event kinds and their one table, the
+// Perfetto writer, the lossless reader, the text form and the validator.
+//
+// A recording is a Perfetto trace (ui.perfetto.dev opens it unchanged) and
+// nothing else; there is no second format. Everything the program knows about
+// how an event looks in the file stands in the Specs table: the writer, the
+// reader, the text form and Validate are driven by it.
+package trace
+
+// Time is nanoseconds of CLOCK_BOOTTIME, the clock of every event.
+type Time int64
+
+// StackID names a stack of the recording; 0 is "no stack".
+type StackID uint32
+
+// FrameID names a frame of the recording; 0 is "no frame".
+type FrameID uint32
+
+// StringID names a string of the recording; 0 is the empty string.
+type StringID uint32
+
+// Thread ids with a meaning of their own in scheduling events.
+const (
+	IdleTID  = 0       // the CPU is idle
+	OtherTID = 1 << 30 // some thread that is not a target's; all of them look the same
+)
+
+// Event is one thing that happened: a fixed-size value without pointers, so
+// that millions of them cost the collector of garbage nothing. Which fields a
+// kind uses, and what they mean there, is its row in Specs; the others are 0.
+type Event struct {
+	Time  Time
+	Arg   int64   // by kind: an enum value, a count, a CPU, a scheduler state
+	Flow  uint64  // hand-off number, on the end of one hold and the begin of the next; 0: none
+	PID   int32   // process, as the host numbers it
+	TID   int32   // thread, as the host numbers it
+	Other int32   // the other thread of the matter (the holder, seen from a waiter); 0: nobody, or not known
+	Stack StackID // Python stack, leaf first; whose, is said by the kind
+	CPU   uint16
+	GIL   uint16 // interpreter number; 0 is the main interpreter
+	Kind  Kind
+}
+
+// Kind says what an Event is. Append only: text traces name kinds, files do not number them.
+type Kind uint8
+
+// The event kinds. Their rows stand in Specs.
+const (
+	NoKind         Kind = iota
+	SchedSwitch         // CPU switched to TID (IdleTID, OtherTID or a target's); Arg: raw state of the thread that left
+	SchedWaking         // on CPU somebody made TID runnable; Arg: CPU it is to run on
+	CPUSample           // PID/TID was on CPU; Stack: its stack (native leaf first, if known); Arg: CPUMode
+	GILWaitBegin        // TID begins to wait; Other: holder at that moment; Stack: the waiter's
+	GILWaitEnd          // TID stops waiting; Arg: WaitOutcome
+	GILHoldBegin        // TID took the GIL (detail full); Stack: where; Flow: hand-off that gave it
+	GILHoldEnd          // TID dropped the GIL; Arg: DropReason; Flow: hand-off to the next taker
+	GILHolder           // from now on TID holds the GIL, as far as known; 0: nobody (free, or being handed over)
+	GILDropRequest      // TID's switch interval expired, it asked Other to drop; Stack: Other's
+	GILHolderSeen       // TID saw Other holding the GIL (TID == Other: it blocked while holding it); Stack: Other's
+	GILWaiters          // counter: Arg threads wait for the GIL from now on
+	GILBusy             // counter: the GIL was held for Arg percent of the time up to the next value
+	ThreadStart         // TID was created
+	ThreadExit          // TID ended
+	numKinds
+)
+
+// CPUMode says where a CPU sample hit, numbered as in Perfetto's Profiling.CpuMode.
+type CPUMode int64
+
+// CPU modes.
+const (
+	ModeKernel CPUMode = 1
+	ModeUser   CPUMode = 2
+)
+
+// WaitOutcome says how a GIL wait ended.
+type WaitOutcome int64
+
+// Wait outcomes.
+const (
+	WaitTaken   WaitOutcome = iota // the waiter took the GIL
+	WaitExit                       // the thread or its process ended, or execed
+	WaitUnknown                    // the end was not seen (lost events, end of the recording)
+)
+
+// DropReason says why a thread dropped the GIL.
+type DropReason int64
+
+// Drop reasons. Forced: the eval loop dropped because of a drop request.
+// Voluntary: every other drop, also when a request happened to be pending.
+const (
+	DropUnknown DropReason = iota
+	DropForced
+	DropVoluntary
+	DropExit // the thread or its process ended, or execed
+)
+
+// Frame is one level of a stack. A Python frame has File and Line; a native
+// frame has Module (the path of its ELF file) and, where known, a function.
+type Frame struct {
+	Function StringID // qualified name where the interpreter has one
+	File     StringID // path as the code object has it; 0 for a native frame
+	Module   StringID // path of the ELF file; 0 for a Python frame
+	Line     int32    // 0: not known
+	RelPC    uint64   // address inside the file; 0 for a Python frame
+}
+
+// Native says whether the frame is machine code rather than Python code.
+func (f Frame) Native() bool { return f.Module != 0 }
+
+// Process is one process of the recording.
+type Process struct {
+	PID, PPID int32
+	Name      string // file name of the executable or script interpreter, never argv
+}
+
+// Thread is one thread of a process; a later entry for the same TID replaces the name.
+type Thread struct {
+	PID, TID int32
+	Name     string // Python's name where the interpreter has one, else the kernel's
+}
+
+// Note is something said once, with named values: the recording's metadata,
+// a target's interpreter, a change of detail, a loss, an exit. Notes become
+// instants on the "gilscope" track, so that SQL can read them.
+// Note names and their keys are listed in notes.go.
+type Note struct {
+	Time Time
+	PID  int32 // 0: the recording itself
+	Name string
+	Args []Arg
+}
+
+// Arg is one named value of a Note: text, or a number if Text is "".
+type Arg struct {
+	Key  string
+	Text string
+	Num  int64
+}
+
+// Trace is a whole recording in memory, as the reader returns it. Events are
+// in canonical order (see Sort). Index 0 of Strings, Frames and Stacks is the
+// empty value, so that ids index directly.
+type Trace struct {
+	Processes []Process
+	Threads   []Thread
+	Notes     []Note
+	Strings   []string
+	Frames    []Frame
+	Stacks    [][]FrameID // leaf first
+	Events    []Event
+	// Complete says that the file ends with the recorder's footer. False: the
+	// recorder was killed, or the file was cut; what is here is still true.
+	Complete bool
+}

@@ -1,0 +1,29 @@
+package trace
+
+// Names of notes, and the keys their Args have. "ns" values are integers.
+const (
+	// NoteRecording opens a recording: version, kernel, arch, detail (waits|full),
+	// cpus, sample_hz.
+	NoteRecording = "recording"
+	// NoteTarget describes a target's interpreter when it is attached: python
+	// ("3.11.7"), free_threaded, gil_enabled, stripped, pie (0|1), linkage
+	// (shared|static), path, backend (futex|condvar|take_gil), cost (emulated|
+	// nop5|single-stepped|none), sites ("name file+0xoff insn; ..."), interval_ns, interpreter.
+	NoteTarget = "target"
+	// NoteDetail says at which detail the process is recorded from now on: detail.
+	NoteDetail = "detail"
+	// NoteLost says that events were lost before this moment: events, cpu, what (ring|kernel-switch|stack).
+	NoteLost = "lost"
+	// NoteChild says that a process was started and is not recorded: child.
+	NoteChild = "child"
+	// NoteExec says that the process became another program.
+	NoteExec = "exec"
+	// NoteExit says that the process ended: code (exit status), signal (0: none).
+	NoteExit = "exit"
+	// NoteInterval says that the switch interval changed: interval_ns.
+	NoteInterval = "switch interval"
+	// NoteEnd closes a recording: reason (duration|signal|targets gone), events, produced, stored,
+	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,
+	// recorder_cpu_ns. Its presence is the footer.
+	NoteEnd = "end"
+)

@@ -1,0 +1,211 @@
+package trace
+
+// Form says as what a kind stands in the Perfetto file.
+type Form uint8
+
+// The forms. Begin, end and instant are TrackEvents of those types; a lane
+// step ends the slice of the lane and begins the next; switch and waking are
+// entries of a compact_sched bundle; a sample is a PerfSample.
+const (
+	NoForm Form = iota
+	FormBegin
+	FormEnd
+	FormInstant
+	FormCounter
+	FormLaneStep
+	FormSwitch
+	FormWaking
+	FormSample
+)
+
+// Track says on which track of the Perfetto file a kind stands.
+type Track uint8
+
+// The tracks. Where an interpreter other than the main one is meant its
+// number follows the name ("GIL holder 1").
+const (
+	NoTrack        Track = iota
+	TrackThread          // the thread's own track
+	TrackThreadGIL       // "GIL", a child of the thread's track
+	TrackHolder          // "GIL holder", in the group "GIL" of the process
+	TrackWaiters         // "GIL waiters", a counter of that group
+	TrackBusy            // "GIL busy %", a counter of that group
+	trackProcess         // the process itself; carries no events
+	trackGroup           // the group "GIL" of the process; carries no events
+	trackNotes           // "gilscope", the track of the notes; a root
+	numTracks
+)
+
+// trackNames are the names of the tracks that have one of their own.
+var trackNames = [numTracks]string{
+	TrackThreadGIL: "GIL",
+	TrackHolder:    "GIL holder",
+	TrackWaiters:   "GIL waiters",
+	TrackBusy:      "GIL busy %",
+	trackGroup:     "GIL",
+	trackNotes:     "gilscope",
+}
+
+// FieldID names a field of Event.
+type FieldID uint8
+
+// The fields of Event that a kind may use besides Time and Kind.
+const (
+	FieldCPU FieldID = iota
+	FieldPID
+	FieldTID
+	FieldGIL
+	FieldOther
+	FieldArg
+	FieldFlow
+	FieldStack
+	numFields
+)
+
+// Field is one use of an Event field by a kind.
+type Field struct {
+	Of FieldID
+	// Key is the name of the value in the text form and, for FieldArg and
+	// FieldOther of slices and instants, of its debug annotation. FieldOther
+	// has two annotations: Key is the thread's name, Key_tid its number.
+	Key string
+	// Enum names the values of FieldArg by number; "" has no name. A value
+	// without a name is kept as a number.
+	Enum []string
+}
+
+// Spec is all that is particular to a kind: its row in Specs.
+type Spec struct {
+	Name     string // in the text form, noun.verb
+	Form     Form
+	Track    Track
+	Category string // Perfetto category, for filtering in SQL
+	Slice    string // name of the slice or instant
+	Ends     Kind   // of an end: the kind it closes
+	Rank     uint8  // place among events of one time, see Sort
+	Fields   []Field
+}
+
+// Names of enum values, by number.
+var (
+	cpuModeNames     = []string{ModeKernel: "kernel", ModeUser: "user"}
+	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown"}
+	dropReasonNames  = []string{DropUnknown: "unknown", DropForced: "forced", DropVoluntary: "voluntary", DropExit: "exit"}
+)
+
+// Fields that many kinds use in the same way.
+var (
+	cpuField    = Field{Of: FieldCPU, Key: "cpu"}
+	pidField    = Field{Of: FieldPID, Key: "pid"}
+	tidField    = Field{Of: FieldTID, Key: "tid"}
+	gilField    = Field{Of: FieldGIL, Key: "gil"}
+	holderField = Field{Of: FieldOther, Key: "holder"}
+	flowField   = Field{Of: FieldFlow, Key: "flow"}
+	stackField  = Field{Of: FieldStack, Key: "stack"}
+)
+
+// Specs has one row per kind, and is the only place that knows how a kind
+// looks in a file. Writer, reader, text form, Sort and Validate derive from it.
+var Specs = [numKinds]Spec{
+	SchedSwitch: {Name: "sched.switch", Form: FormSwitch, Rank: 1, Fields: []Field{
+		cpuField, {Of: FieldTID, Key: "next"}, {Of: FieldArg, Key: "prev_state"}}},
+	SchedWaking: {Name: "sched.waking", Form: FormWaking, Rank: 0, Fields: []Field{
+		cpuField, tidField, {Of: FieldArg, Key: "target_cpu"}}},
+	CPUSample: {Name: "cpu.sample", Form: FormSample, Rank: 12, Fields: []Field{
+		cpuField, pidField, tidField, {Of: FieldArg, Key: "mode", Enum: cpuModeNames}, stackField}},
+	GILWaitBegin: {Name: "gil.wait.begin", Form: FormBegin, Track: TrackThreadGIL, Category: "gil.wait", Slice: "GIL wait", Rank: 6, Fields: []Field{
+		pidField, tidField, gilField, holderField, stackField}},
+	GILWaitEnd: {Name: "gil.wait.end", Form: FormEnd, Track: TrackThreadGIL, Category: "gil.wait", Slice: "GIL wait", Ends: GILWaitBegin, Rank: 4, Fields: []Field{
+		pidField, tidField, gilField, {Of: FieldArg, Key: "outcome", Enum: waitOutcomeNames}}},
+	GILHoldBegin: {Name: "gil.hold.begin", Form: FormBegin, Track: TrackThreadGIL, Category: "gil", Slice: "GIL held", Rank: 7, Fields: []Field{
+		pidField, tidField, gilField, flowField, stackField}},
+	GILHoldEnd: {Name: "gil.hold.end", Form: FormEnd, Track: TrackThreadGIL, Category: "gil", Slice: "GIL held", Ends: GILHoldBegin, Rank: 3, Fields: []Field{
+		pidField, tidField, gilField, {Of: FieldArg, Key: "reason", Enum: dropReasonNames}, flowField}},
+	GILHolder: {Name: "gil.holder", Form: FormLaneStep, Track: TrackHolder, Category: "gil.holder", Slice: "GIL free", Rank: 5, Fields: []Field{
+		pidField, tidField, gilField}},
+	GILDropRequest: {Name: "gil.drop_request", Form: FormInstant, Track: TrackThreadGIL, Category: "gil.request", Slice: "GIL drop request", Rank: 8, Fields: []Field{
+		pidField, tidField, gilField, holderField, stackField}},
+	GILHolderSeen: {Name: "gil.holder_seen", Form: FormInstant, Track: TrackThreadGIL, Category: "gil.holder", Slice: "GIL holder seen", Rank: 9, Fields: []Field{
+		pidField, tidField, gilField, holderField, stackField}},
+	GILWaiters: {Name: "gil.waiters", Form: FormCounter, Track: TrackWaiters, Rank: 10, Fields: []Field{
+		pidField, gilField, {Of: FieldArg, Key: "threads"}}},
+	GILBusy: {Name: "gil.busy", Form: FormCounter, Track: TrackBusy, Rank: 11, Fields: []Field{
+		pidField, gilField, {Of: FieldArg, Key: "percent"}}},
+	ThreadStart: {Name: "thread.start", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread start", Rank: 2, Fields: []Field{
+		pidField, tidField}},
+	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{
+		pidField, tidField}},
+}
+
+// String is the kind's name in the text form.
+func (k Kind) String() string {
+	if k == NoKind || k >= numKinds {
+		return "unknown"
+	}
+	return Specs[k].Name
+}
+
+// field returns the kind's use of a field, nil if it has none.
+func (s *Spec) field(of FieldID) *Field {
+	for i := range s.Fields {
+		if s.Fields[i].Of == of {
+			return &s.Fields[i]
+		}
+	}
+	return nil
+}
+
+// valueName is the enum name of v, "" if it has none.
+func (f *Field) valueName(v int64) string {
+	if v < 0 || v >= int64(len(f.Enum)) {
+		return ""
+	}
+	return f.Enum[v]
+}
+
+// get reads the field of an event; a flow above the range of int64 comes back
+// negative and set restores it.
+func (of FieldID) get(e *Event) int64 {
+	switch of {
+	case FieldCPU:
+		return int64(e.CPU)
+	case FieldPID:
+		return int64(e.PID)
+	case FieldTID:
+		return int64(e.TID)
+	case FieldGIL:
+		return int64(e.GIL)
+	case FieldOther:
+		return int64(e.Other)
+	case FieldArg:
+		return e.Arg
+	case FieldFlow:
+		return int64(e.Flow)
+	case FieldStack:
+		return int64(e.Stack)
+	}
+	return 0
+}
+
+// set writes the field of an event; it says whether v is in the field's range.
+func (of FieldID) set(e *Event, v int64) bool {
+	switch of {
+	case FieldCPU:
+		e.CPU = uint16(v)
+	case FieldPID:
+		e.PID = int32(v)
+	case FieldTID:
+		e.TID = int32(v)
+	case FieldGIL:
+		e.GIL = uint16(v)
+	case FieldOther:
+		e.Other = int32(v)
+	case FieldArg:
+		e.Arg = v
+	case FieldFlow:
+		e.Flow = uint64(v)
+	case FieldStack:
+		e.Stack = StackID(v)
+	}
+	return of.get(e) == v
+}

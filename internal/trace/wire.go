@@ -1,0 +1,117 @@
+package trace
+
+// Interned ids (iids) of what the Specs table itself brings along. Event
+// names: the Kind. Categories, annotation names and enum values: their place
+// in the lists here. Names of threads follow from firstNameIID on.
+const firstNameIID = 64
+
+// Annotation names, by iid.
+const (
+	annHolder    = 1 + iota // name of FieldOther's thread
+	annHolderTID            // its number
+	annStack                // FieldStack, in files without event callstacks
+	annFirstArg             // keys of FieldArg follow
+)
+
+// wireSpec is a row of Specs prepared for the writer and the reader.
+type wireSpec struct {
+	prefix []byte // type, name and category, as they open the TrackEvent
+	tail   []byte // of a lane step: what marks the end of "nobody holds it from now on"
+	argIID uint64 // annotation name of FieldArg; 0: the kind does not annotate it
+	// enumIID is the iid of enum value 0 in the table of texts.
+	enumIID          uint64
+	enums            uint64
+	other, stack     bool
+	flowField        uint64 // 0: no flow
+	pid, tid, gil    bool
+	category, nameID uint64
+}
+
+// wireTable is Specs prepared, with the interned data that it needs.
+type wireTable struct {
+	specs  [numKinds]wireSpec
+	static []byte // InternedData of the names, categories, keys and values
+}
+
+var wire = buildWire()
+
+// buildWire derives the wire table from Specs.
+func buildWire() *wireTable {
+	t := &wireTable{}
+	categories, keys := map[string]uint64{}, map[string]uint64{}
+	enums := uint64(1)
+	for _, a := range []struct {
+		iid  uint64
+		name string
+	}{{annHolder, "holder"}, {annHolderTID, "holder_tid"}, {annStack, "stack"}} {
+		t.intern(fInternedAnnotations, a.iid, a.name)
+	}
+	for k := range Specs {
+		s, w := &Specs[k], &t.specs[k]
+		if s.Category == "" {
+			continue
+		}
+		if categories[s.Category] == 0 {
+			categories[s.Category] = uint64(len(categories) + 1)
+			t.intern(fInternedCategories, categories[s.Category], s.Category)
+		}
+		w.category, w.nameID = categories[s.Category], uint64(k)
+		t.intern(fInternedEventNames, w.nameID, s.Slice)
+		w.fields(s)
+		if f := s.field(FieldArg); f != nil {
+			if keys[f.Key] == 0 {
+				keys[f.Key] = annFirstArg + uint64(len(keys))
+				t.intern(fInternedAnnotations, keys[f.Key], f.Key)
+			}
+			w.argIID, w.enumIID, w.enums = keys[f.Key], enums, uint64(len(f.Enum))
+			for _, name := range f.Enum {
+				t.intern(fInternedTexts, enums, name)
+				enums++
+			}
+		}
+		w.prefix = eventPrefix(s.Form, w)
+	}
+	return t
+}
+
+// intern adds one entry to the static interned data.
+func (t *wireTable) intern(table, iid uint64, text string) {
+	t.static = appendInterned(t.static, table, iid, text)
+}
+
+// fields notes which fields the kind uses.
+func (w *wireSpec) fields(s *Spec) {
+	w.other = s.field(FieldOther) != nil
+	w.stack = s.field(FieldStack) != nil
+	if s.field(FieldFlow) != nil {
+		w.flowField = fEventFlowEnd
+		if s.Form == FormEnd {
+			w.flowField = fEventFlow
+		}
+	}
+}
+
+// eventPrefix encodes what is the same in every TrackEvent of a kind.
+func eventPrefix(f Form, w *wireSpec) []byte {
+	var b []byte
+	switch f {
+	case FormBegin:
+		b = appendUint(b, fEventType, typeBegin)
+	case FormEnd:
+		b = appendUint(b, fEventType, typeEnd)
+	case FormInstant:
+		b = appendUint(b, fEventType, typeInstant)
+	default:
+		return nil
+	}
+	b = appendUint(b, fEventNameIID, w.nameID)
+	return appendUint(b, fEventCategoryIID, w.category)
+}
+
+// appendInterned appends an InternedData entry of the form {iid, text}.
+func appendInterned(b []byte, table, iid uint64, text string) []byte {
+	b, at := open(b, table)
+	b = appendUint(b, fIID, iid)
+	b = appendString(b, fText, text)
+	return seal(b, at)
+}

@@ -1,0 +1,162 @@
+package trace
+
+// trackEvent writes a begin, an end or an instant on a thread's track.
+func (w *Writer) trackEvent(e *Event) {
+	s := &wire.specs[e.Kind]
+	th := w.thread(e.PID, e.TID)
+	var uuid uint64
+	if Specs[e.Kind].Track == TrackThread {
+		uuid = w.threadTrack(th)
+	} else {
+		uuid = w.gilTrack(th, e.GIL)
+	}
+	if s.stack {
+		w.needSite(e.Stack)
+	}
+	var holder uint64
+	if s.other && e.Other != 0 {
+		holder = w.in.needText(w.thread(e.PID, e.Other).nameID)
+	}
+	w.writePending()
+
+	at := w.beginAt(e.Time)
+	b, event := open(w.buf, fPacketTrackEvent)
+	b = append(b, s.prefix...)
+	b = appendUint(b, fEventTrack, uuid)
+	if holder != 0 {
+		b = appendAnnotation(b, annHolder, fAnnotationTextIID, holder)
+		b = appendAnnotation(b, annHolderTID, fAnnotationInt, uint64(e.Other))
+	}
+	switch {
+	case s.argIID == 0:
+	case uint64(e.Arg) < s.enums:
+		b = appendAnnotation(b, s.argIID, fAnnotationTextIID, s.enumIID+uint64(e.Arg))
+	default: // a value that has no name
+		b = appendAnnotation(b, s.argIID, fAnnotationInt, uint64(e.Arg))
+	}
+	if s.stack {
+		b = w.appendStack(b, e.Stack)
+	}
+	if s.flowField != 0 && e.Flow != 0 {
+		b = appendFixed64(b, s.flowField, e.Flow)
+	}
+	w.buf = seal(b, event)
+	w.end(at)
+}
+
+// needSite sees to it that a stack of a slice or instant can be referred to.
+func (w *Writer) needSite(id StackID) {
+	if id == 0 || int(id) >= len(w.in.stacks) {
+		return
+	}
+	w.in.needStack(id)
+	w.in.needLocation(w.in.stacks[id].site)
+}
+
+// appendStack appends the source location and the callstack of an event.
+func (w *Writer) appendStack(b []byte, id StackID) []byte {
+	if id == 0 || int(id) >= len(w.in.stacks) {
+		return b
+	}
+	b = appendUint(b, fEventLocationIID, uint64(w.in.stacks[id].site))
+	if w.o.NoCallstacks {
+		return appendAnnotation(b, annStack, fAnnotationInt, uint64(id))
+	}
+	return appendUint(b, fEventCallstack, uint64(id))
+}
+
+// appendAnnotation appends a debug annotation with an interned name.
+func appendAnnotation(b []byte, name, field, v uint64) []byte {
+	b, at := open(b, fEventAnnotation)
+	b = appendUint(b, fAnnotationNameIID, name)
+	b = appendUint(b, field, v)
+	return seal(b, at)
+}
+
+// counter writes a value of a counter of a GIL's group.
+func (w *Writer) counter(e *Event) {
+	g := w.gilGroup(e.PID, e.GIL)
+	uuid := g.waiters.uuid
+	if e.Kind == GILBusy {
+		uuid = g.busy.uuid
+	}
+	at := w.beginAt(e.Time)
+	b, event := open(w.buf, fPacketTrackEvent)
+	b = appendUint(b, fEventType, typeCounter)
+	b = appendUint(b, fEventTrack, uuid)
+	b = appendUint(b, fEventCounter, uint64(e.Arg))
+	w.buf = seal(b, event)
+	w.end(at)
+}
+
+// laneStep writes a change of holder: the end of the slice that is open and
+// the begin of the next. Read takes the two for one event: an end without a
+// category belongs to the begin after it, one with a category says that
+// nobody holds the GIL. If that is said while no slice is open it becomes an
+// instant, since Perfetto counts an end without a begin as lost data.
+func (w *Writer) laneStep(e *Event) {
+	s := &wire.specs[e.Kind]
+	g := w.gilGroup(e.PID, e.GIL)
+	var name uint64
+	if e.TID != 0 {
+		name = w.in.needSliceName(w.thread(e.PID, e.TID).nameID)
+		w.writePending()
+	}
+	if g.held {
+		category := s.category
+		if e.TID != 0 {
+			category = 0
+		}
+		w.laneEvent(e, g, typeEnd, 0, category)
+	}
+	switch {
+	case e.TID != 0:
+		w.laneEvent(e, g, typeBegin, name, s.category)
+	case !g.held:
+		w.laneEvent(e, g, typeInstant, s.nameID, s.category)
+	}
+	g.held = e.TID != 0
+}
+
+func (w *Writer) laneEvent(e *Event, g *gilTracks, typ, name, category uint64) {
+	at := w.beginAt(e.Time)
+	b, event := open(w.buf, fPacketTrackEvent)
+	b = appendUint(b, fEventType, typ)
+	b = appendUint(b, fEventTrack, g.holder.uuid)
+	if name != 0 {
+		b = appendUint(b, fEventNameIID, name)
+	}
+	if category != 0 {
+		b = appendUint(b, fEventCategoryIID, category)
+	}
+	if typ == typeBegin {
+		b = appendUint(b, fEventCorrelation, uint64(e.TID)) // colour, one per thread
+		b = appendAnnotation(b, annHolderTID, fAnnotationInt, uint64(e.TID))
+	}
+	w.buf = seal(b, event)
+	w.end(at)
+}
+
+// sample writes a CPU sample.
+func (w *Writer) sample(e *Event) {
+	w.useThread(w.thread(e.PID, e.TID))
+	stack := e.Stack
+	if int(stack) >= len(w.in.stacks) {
+		stack = 0
+	}
+	if stack != 0 {
+		w.in.needStack(stack)
+		w.writePending()
+	}
+	at := w.beginAt(e.Time)
+	b, sample := open(w.buf, fPacketPerfSample)
+	b = appendUint(b, fSampleCPU, uint64(e.CPU))
+	b = appendUint(b, fSamplePID, uint64(e.PID))
+	b = appendUint(b, fSampleTID, uint64(e.TID))
+	if stack != 0 {
+		b = appendUint(b, fSampleStack, uint64(stack))
+	}
+	b = appendUint(b, fSampleMode, uint64(e.Arg))
+	w.buf = seal(b, sample)
+	w.end(at)
+}

@@ -1,0 +1,140 @@
+package oracle
+
+import (
+	"bufio"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestParseTruthRefuses(t *testing.T) {
+	for name, line := range map[string]string{"not JSON": "ready", "another schema": `{"schema":"x"}`, "empty": ""} {
+		if _, err := ParseTruth([]byte(line)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	all := []Interval{{0, 10}, {20, 30}, {40, 50}}
+	for _, c := range []struct {
+		from, to, total int64
+		count           int
+	}{{0, 100, 30, 3}, {5, 45, 20, 3}, {10, 20, 0, 0}, {22, 24, 2, 1}, {60, 50, 0, 0}} {
+		if total, count := Clip(all, c.from, c.to); total != c.total || count != c.count {
+			t.Errorf("Clip(%d, %d) = %d, %d; want %d, %d", c.from, c.to, total, count, c.total, c.count)
+		}
+	}
+}
+
+// truthRun starts a truth program with python3, ends it once rounds of its work passed, and returns its truth.
+func truthRun(t *testing.T, program string) *Truth {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "python3", filepath.Join("..", "testdata", "truth", program), "1")
+	stdin, err := cmd.StdinPipe() // held open: the program ends by its own limit of 1 s
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 64<<20)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("%s: first line %q, want ready", program, lines.Text())
+	}
+	var last []byte
+	for lines.Scan() {
+		last = slices.Clone(lines.Bytes())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	truth, err := ParseTruth(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return truth
+}
+
+func (t *Truth) role(role string) *TruthThread {
+	for _, thread := range t.Threads {
+		if thread.Role == role {
+			return thread
+		}
+	}
+	return nil
+}
+
+func TestTruthPrograms(t *testing.T) {
+	programs, err := filepath.Glob(filepath.Join("..", "testdata", "truth", "*.py"))
+	if err != nil || len(programs) < 11 {
+		t.Fatalf("%d truth programs (%v), want 10 and gilclock.py", len(programs), err)
+	}
+	for _, path := range programs {
+		program := filepath.Base(path)
+		if program == "gilclock.py" {
+			continue
+		}
+		t.Run(program, func(t *testing.T) {
+			truth := truthRun(t, program)
+			if truth.Program != program || truth.PID == 0 || truth.IntervalNS != 5_000_000 || len(truth.Threads) == 0 {
+				t.Errorf("head of the truth: %q pid %d interval %d, %d threads",
+					truth.Program, truth.PID, truth.IntervalNS, len(truth.Threads))
+			}
+			checkIntervals(t, truth)
+			checkExpectations(t, truth)
+		})
+	}
+}
+
+func checkIntervals(t *testing.T, truth *Truth) {
+	t.Helper()
+	for tid, thread := range truth.Threads {
+		lists := [][]Interval{thread.Waits, thread.Holds}
+		for _, calls := range thread.Calls {
+			lists = append(lists, calls)
+		}
+		for _, list := range lists {
+			for i, span := range list {
+				if span[1] < span[0] || i > 0 && span[0] < list[i-1][1] {
+					t.Fatalf("thread %d %s: interval %d %v overlaps or runs backwards", tid, thread.Role, i, span)
+				}
+			}
+		}
+		if truth.Program == "single.py" && len(thread.Waits) != 0 {
+			t.Errorf("waits in a single-threaded program: %v", thread.Waits)
+		}
+	}
+}
+
+func checkExpectations(t *testing.T, truth *Truth) {
+	t.Helper()
+	for _, e := range truth.Expect {
+		if truth.role(e.WaiterRole) == nil || truth.role(e.HolderRole) == nil {
+			t.Errorf("expectation names a role without a thread: %+v", e)
+		}
+		if e.Function == "" || !filepath.IsAbs(e.File) || e.Line[0] < 1 || e.Line[1] <= e.Line[0] {
+			t.Errorf("expectation without a place: %+v", e)
+		}
+	}
+}
+
+// The convoy's theory: every sleep of 1 ms costs a switch interval of 5 ms, so the sleeper waits most of the time.
+func TestTruthOfTheConvoy(t *testing.T) {
+	io := truthRun(t, "convoy.py").role("io")
+	var total int64
+	for _, wait := range io.Waits {
+		total += wait[1] - wait[0]
+	}
+	span := io.Waits[len(io.Waits)-1][1] - io.Waits[0][0]
+	if share := float64(total) / float64(span); share < 0.7 || share > 0.95 {
+		t.Errorf("the sleeper waited %.0f %% of the time, want 5 of 6 ms", share*100)
+	}
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* The maps, and how a record gets into the ring. */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32); /* tgid */
+	__type(value, struct target);
+} targets SEC(".maps");
+
+/* What is known about a thread: tid -> its thread state and whether its wait
+ * has begun. The thread state is checked at every use (it may have been freed),
+ * so an entry is never trusted and needs no removal. */
+struct thread {
+	u64 tstate;
+	u8 waiting;
+	u8 slice;    /* a probe saw it enter a wait; it has not gone to sleep yet */
+	u16 unknown; /* lookups in the interpreter's list that found nothing */
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32); /* tid */
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct counts);
+} counters SEC(".maps");
+
+/* Where sched and sample programs build a record. They run with interrupts
+ * off, so one buffer per CPU is enough; uprobe programs can be preempted and
+ * use their own stack instead. */
+struct scratch {
+	struct rec rec;
+	u8 data[2 * MAX_FRAMES * sizeof(struct frame) + STACK_BYTES];
+	u64 frame[16]; /* the start of a frame, as read from the target */
+	u64 code[32];  /* the start of a code object */
+	u32 n;         /* frames walked; here and not in a register, so that the verifier forgets its value */
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Half the ring: the reader polls, and is woken early only when it must be. A
+ * wake-up for every record would change the very scheduling it reports. */
+#define WAKE_AT (4 << 20)
+
+static __always_inline u64 wake_flags(u64 len)
+{
+	u64 queued = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return queued >= WAKE_AT && queued < WAKE_AT + 4 * len ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* Fills in what all records have, and counts the record as produced. */
+static __always_inline void begin_rec(struct rec *r, u8 kind, u32 tgid, u32 tid)
+{
+	u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	__builtin_memset(r, 0, sizeof(*r));
+	r->ts = bpf_ktime_get_boot_ns();
+	r->cpu = bpf_get_smp_processor_id();
+	r->kind = kind;
+	r->tgid = tgid;
+	r->tid = tid;
+	if (c)
+		r->seq = __sync_fetch_and_add(&c->produced, 1);
+}
+
+static __always_inline void count_lost(void)
+{
+	u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c)
+		__sync_fetch_and_add(&c->lost, 1);
+}
+
+static __always_inline void count_hit(void)
+{
+	u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (c)
+		__sync_fetch_and_add(&c->hits, 1);
+}
+
+static __always_inline void send(void *rec, u64 len)
+{
+	if (bpf_ringbuf_output(&ring, rec, len, wake_flags(len)))
+		count_lost();
+}

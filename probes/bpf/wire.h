@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The wire between the BPF programs and package probes: one record header for
+ * every kind, and the description of a target. Go types are generated from
+ * these structs (bpf2go), so this file is the only place where they stand.
+ */
+#ifndef GILSCOPE_WIRE_H
+#define GILSCOPE_WIRE_H
+
+enum rec_kind {
+	REC_NONE,
+	REC_SWITCH,   /* tid left the CPU, peer came */
+	REC_WAKING,   /* tid made peer runnable; arg: CPU it goes to */
+	REC_SAMPLE,   /* CPU sample of tid */
+	REC_TAKE,     /* tid took the GIL */
+	REC_DROP,     /* tid is dropping the GIL; arg: a drop request is pending */
+	REC_SLICE,    /* tid begins one timed slice of a GIL wait */
+	REC_ENTER,    /* tid enters take_gil */
+	REC_FORK,     /* tid created peer, a thread (same tgid) or a process */
+	REC_EXEC,     /* tgid became another program */
+	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
+};
+
+/* rec.flags */
+#define F_GIL	  (1 << 0) /* holder, holder_tid, switches and locked are valid */
+#define F_ASLEEP  (1 << 1) /* SWITCH: tid does not want the CPU */
+#define F_PREV	  (1 << 2) /* SWITCH: tid is a target's (otherwise only peer is) */
+#define F_NEXT	  (1 << 3) /* SWITCH: peer is a target's */
+#define F_LAST	  (1 << 4) /* EXIT: last thread of its process */
+#define F_KERNEL  (1 << 5) /* SAMPLE: the CPU was in the kernel; pc is where user code entered it */
+#define F_CUT	  (1 << 6) /* a stack was deeper than MAX_FRAMES, or a read failed on the way */
+#define F_CALLER  (1 << 7) /* DROP: pc is in the caller of drop_gil, not in drop_gil */
+
+#define MAX_FRAMES   64
+#define STACK_BYTES  512
+#define DROP_STACK   256
+#define COMM_LEN     16
+
+/* One Python frame: enough to find its line, and to notice a code object that
+ * was freed and its memory used again (ident: see cpython.CodeIdent). */
+struct frame {
+	__u64 code;
+	__s32 lasti; /* bytes from the first instruction; < 0: not started */
+	__u32 ident;
+};
+
+/* A record is this header, then nframes frames of tid, then hframes frames of
+ * the holder, then nstack bytes of tid's native stack. */
+struct rec {
+	__u64 ts;     /* CLOCK_BOOTTIME, ns */
+	__u32 seq;    /* counts the records of this CPU, lost ones too */
+	__u16 cpu;
+	__u8 kind;    /* enum rec_kind */
+	__u8 flags;
+	__u32 tgid;
+	__u32 tid;
+	__u32 peer;
+	__u32 arg;    /* SWITCH: task state of tid; else by kind */
+	__u64 holder; /* gil->last_holder, a thread state */
+	__u32 holder_tid;
+	__u32 switches; /* gil->switch_number, low half */
+	__u16 word;   /* futex word tid sleeps on or wakes, as offset in the GIL; 0: none */
+	__u16 nstack;
+	__u8 op;      /* FUTEX_WAIT (0, 9) or FUTEX_WAKE (1, 10), valid with word */
+	__u8 locked;
+	__u8 nframes;
+	__u8 hframes;
+	__u64 pc;     /* user pc and sp of tid, where the kind has them */
+	__u64 sp;
+};
+
+/* A target: where its GIL is, and the layout of its CPython (cpython.Layout,
+ * which explains the fields; 0xffffffff: the build does not have the field). */
+struct target {
+	__u64 runtime;
+	__u64 interp;
+	__u64 gil;  /* 0: not known (yet); only scheduling is recorded */
+	__u64 code_type;
+	__u64 code_mask;
+	__u32 gil_shift;
+	__u32 drop_base;
+	__u32 drop_request;
+	__u32 threads_head;
+	__u32 thread_next;
+	__u32 thread_ident;
+	__u32 thread_native_id;
+	__u32 pthread_tid;
+	__u32 thread_frame;
+	__u32 cframe_current;
+	__u32 frame_code;
+	__u32 frame_back;
+	__u32 frame_instr;
+	__u32 instr_unit;
+	__u32 frame_owner;
+	__u32 owner_max;
+	__u32 code_first_line;
+	__u32 code_filename;
+	__u32 code_name;
+	__u32 code_line_table;
+	__u32 code_adaptive;
+	__u32 ob_type;
+};
+
+/* Per CPU. produced = stored + lost. */
+struct counts {
+	__u64 produced;
+	__u64 lost;
+	__u64 hits; /* probe hits in the targets, records or not */
+};
+
+#endif

@@ -1,0 +1,153 @@
+package probes
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"unsafe"
+)
+
+// Rec is the header of a record; bpf/wire.h explains its fields.
+type Rec = bpfRec
+
+// Frame is a Python frame as the probes see it: a code object and a position.
+type Frame = bpfFrame
+
+// Kinds of records, see enum rec_kind in bpf/wire.h.
+const (
+	KindSwitch = uint8(bpfRecKindREC_SWITCH)
+	KindWaking = uint8(bpfRecKindREC_WAKING)
+	KindSample = uint8(bpfRecKindREC_SAMPLE)
+	KindTake   = uint8(bpfRecKindREC_TAKE)
+	KindDrop   = uint8(bpfRecKindREC_DROP)
+	KindSlice  = uint8(bpfRecKindREC_SLICE)
+	KindEnter  = uint8(bpfRecKindREC_ENTER)
+	KindFork   = uint8(bpfRecKindREC_FORK)
+	KindExec   = uint8(bpfRecKindREC_EXEC)
+	KindExit   = uint8(bpfRecKindREC_EXIT)
+)
+
+// Flags of records, see bpf/wire.h.
+const (
+	FlagGIL    = 1 << 0 // Holder, HolderTid, Switches and Locked are valid
+	FlagAsleep = 1 << 1 // switch: Tid does not want the CPU
+	FlagPrev   = 1 << 2 // switch, waking: Tid is a thread of a target
+	FlagNext   = 1 << 3 // switch: Peer is a thread of a target
+	FlagLast   = 1 << 4 // exit: the process ended with this thread
+	FlagKernel = 1 << 5 // sample: the CPU was in the kernel
+	FlagCut    = 1 << 6 // a Python stack is not complete
+	FlagCaller = 1 << 7 // drop: Pc is in drop_gil's caller
+)
+
+const (
+	recSize   = int(unsafe.Sizeof(Rec{}))
+	frameSize = int(unsafe.Sizeof(Frame{}))
+)
+
+// Record is one decoded record. Its slices point into the batch it came from
+// and are valid until the next call of Session.Read with that batch.
+type Record struct {
+	*Rec
+	Frames []Frame // Python frames of Tid, leaf first
+	Holder []Frame // Python frames of the GIL's holder, leaf first
+	Stack  []byte  // native stack of Tid from Sp up
+}
+
+// decode makes a record of the bytes of one ring entry, which must be aligned
+// to 8. It refuses what does not add up: the ring is shared memory.
+func decode(b []byte) (Record, error) {
+	if len(b) < recSize {
+		return Record{}, fmt.Errorf("record of %d bytes: shorter than its header", len(b))
+	}
+	r := Record{Rec: (*Rec)(unsafe.Pointer(&b[0]))}
+	own, holder := int(r.Nframes)*frameSize, int(r.Hframes)*frameSize
+	if recSize+own+holder+int(r.Nstack) > len(b) {
+		return Record{}, fmt.Errorf("record of kind %d has %d bytes, its header says %d", r.Kind, len(b),
+			recSize+own+holder+int(r.Nstack))
+	}
+	r.Frames = frames(b[recSize : recSize+own])
+	r.Holder = frames(b[recSize+own : recSize+own+holder])
+	r.Stack = b[recSize+own+holder : recSize+own+holder+int(r.Nstack)]
+	return r, nil
+}
+
+func frames(b []byte) []Frame {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*Frame)(unsafe.Pointer(&b[0])), len(b)/frameSize)
+}
+
+// Batch holds the records of one read, in time order. Its memory is reused.
+type Batch struct {
+	arena []byte
+	refs  []ref
+	next  int
+}
+
+type ref struct {
+	ts  uint64
+	off uint32
+	len uint32
+}
+
+// settle is how far records of different CPUs may stand out of order in the
+// ring: time passes between taking a timestamp and reserving space. What is
+// younger than the newest record less this waits for the next read.
+const settle = 2e6 // ns
+
+// add copies the bytes of one ring entry into the batch.
+func (b *Batch) add(entry []byte) {
+	if len(entry) < recSize {
+		return
+	}
+	off := len(b.arena)
+	b.arena = append(b.arena, entry...)
+	for len(b.arena)%8 != 0 {
+		b.arena = append(b.arena, 0)
+	}
+	ts := (*Rec)(unsafe.Pointer(&b.arena[off])).Ts
+	b.refs = append(b.refs, ref{ts, uint32(off), uint32(len(entry))})
+}
+
+// begin drops what was consumed and keeps the records that were held back.
+func (b *Batch) begin() {
+	rest := b.refs[b.next:]
+	if len(rest) == 0 {
+		b.arena, b.refs, b.next = b.arena[:0], b.refs[:0], 0
+		return
+	}
+	old := make([]byte, 0, 4096)
+	for i := range rest {
+		off := uint32(len(old))
+		old = append(old, b.arena[rest[i].off:rest[i].off+(rest[i].len+7)&^7]...)
+		rest[i].off = off
+	}
+	b.arena = append(b.arena[:0], old...)
+	b.refs = append(b.refs[:0], rest...)
+	b.next = 0
+}
+
+// sort brings the records into time order; they nearly are.
+func (b *Batch) sort() {
+	slices.SortFunc(b.refs, func(x, y ref) int { return cmp.Compare(x.ts, y.ts) })
+}
+
+// Next returns the next record that is old enough to be in order, or false.
+// With all set, it returns every record: nothing more will come.
+func (b *Batch) Next(all bool) (Record, bool) {
+	for b.next < len(b.refs) {
+		r := b.refs[b.next]
+		if !all && r.ts+settle > b.refs[len(b.refs)-1].ts {
+			return Record{}, false
+		}
+		b.next++
+		if rec, err := decode(b.arena[r.off : r.off+r.len]); err == nil {
+			return rec, true
+		}
+	}
+	return Record{}, false
+}
+
+// Len is how many records the batch holds that were not consumed.
+func (b *Batch) Len() int { return len(b.refs) - b.next }

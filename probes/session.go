@@ -1,0 +1,168 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+)
+
+// Errors of loading and attaching; each is wrapped with what failed and a remedy.
+var (
+	ErrPermission = errors.New("not permitted")
+	ErrKernel     = errors.New("kernel not supported")
+)
+
+// Options of a session.
+type Options struct {
+	SampleHz  int // CPU samples per second and CPU; 0: none
+	RingBytes int // size of the ring, a power of two; 0: 16 MiB
+}
+
+// Session is the loaded and attached programs, and the ring they write to.
+// One goroutine reads; targets may be added and removed meanwhile.
+type Session struct {
+	objs  bpfObjects
+	multi bool // uprobes by uprobe_multi links (kernel >= 6.6)
+	ring  *ringbuf.Reader
+	links []closer
+	raw   ringbuf.Record
+}
+
+type closer interface{ Close() error }
+
+// Open loads the programs and attaches those that need no target: scheduling
+// and CPU samples. Until a target is added they record nothing.
+func Open(o Options) (*Session, error) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: boot a kernel (>= 5.15) built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel)
+	}
+	s := &Session{multi: haveMulti()}
+	if err := s.load(o); err != nil {
+		return nil, err
+	}
+	if err := s.attachAlways(o.SampleHz); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Session) load(o Options) error {
+	spec, err := loadBpf()
+	if err != nil {
+		return fmt.Errorf("read BPF objects: %w", err)
+	}
+	if o.RingBytes != 0 {
+		spec.Maps[bpfMapRing].MaxEntries = uint32(o.RingBytes)
+	}
+	if !s.multi {
+		for _, p := range spec.Programs {
+			if p.AttachType == ebpf.AttachTraceUprobeMulti {
+				p.AttachType = ebpf.AttachNone
+			}
+		}
+	}
+	if err := spec.LoadAndAssign(&s.objs, nil); err != nil {
+		return loadError(err)
+	}
+	s.ring, err = ringbuf.NewReader(s.objs.Ring)
+	if err != nil {
+		s.objs.Close()
+		return fmt.Errorf("open ring buffer: %w", err)
+	}
+	return nil
+}
+
+func loadError(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("load BPF programs: %w (%w): run as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", ErrPermission, err)
+	}
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return fmt.Errorf("load BPF programs: %w (%w): gilscope needs Linux 5.15 or newer", ErrKernel, err)
+	}
+	return fmt.Errorf("load BPF programs: %w: please report this with the output of `gilscope doctor`", err)
+}
+
+// attachAlways attaches the programs that serve all targets.
+func (s *Session) attachAlways(hz int) error {
+	for _, p := range []*ebpf.Program{
+		s.objs.SchedProcessExit, s.objs.SchedProcessExec, s.objs.SchedProcessFork,
+		s.objs.SchedWaking, s.objs.SchedSwitch,
+	} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w: needs CAP_BPF and CAP_PERFMON, run as root", p, permission(err))
+		}
+		s.links = append(s.links, l)
+	}
+	if hz <= 0 {
+		return nil
+	}
+	samplers, err := attachSamplers(s.objs.CpuSample, hz)
+	s.links = append(s.links, samplers...)
+	return err
+}
+
+func permission(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w (%w)", ErrPermission, err)
+	}
+	return err
+}
+
+// Read appends to the batch what the ring holds, waiting up to timeout when it
+// holds nothing; the batch then yields its records in time order.
+func (s *Session) Read(b *Batch, timeout time.Duration) error {
+	b.begin()
+	s.ring.SetDeadline(time.Now().Add(timeout))
+	err := s.ring.ReadInto(&s.raw)
+	for err == nil {
+		b.add(s.raw.RawSample)
+		if len(b.arena) >= maxBatch || s.ring.AvailableBytes() == 0 {
+			break
+		}
+		err = s.ring.ReadInto(&s.raw)
+	}
+	b.sort()
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ringbuf.ErrFlushed) {
+		return fmt.Errorf("read ring buffer: %w", err)
+	}
+	return nil
+}
+
+// maxBatch bounds the memory of a batch.
+const maxBatch = 8 << 20
+
+// Counts are the records of one CPU; Produced = those in the ring or read + Lost.
+type Counts = bpfCounts
+
+// Counts returns them by CPU. They are exact once the session is detached.
+func (s *Session) Counts() ([]Counts, error) {
+	var c []Counts
+	if err := s.objs.Counters.Lookup(uint32(0), &c); err != nil {
+		return nil, fmt.Errorf("read counters: %w", err)
+	}
+	return c, nil
+}
+
+// Detach ends all recording; what the ring holds can still be read.
+func (s *Session) Detach() error {
+	var errs []error
+	for _, l := range s.links {
+		errs = append(errs, l.Close())
+	}
+	s.links = nil
+	return errors.Join(errs...)
+}
+
+// Close detaches and frees everything.
+func (s *Session) Close() error {
+	err := s.Detach()
+	return errors.Join(err, s.ring.Close(), s.objs.Close())
+}

@@ -1,0 +1,49 @@
+package viewer
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"gilscope/analyze"
+)
+
+// Markdown writes the report for an issue or a pull request.
+func Markdown(w io.Writer, r *analyze.Report, top int) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "## GIL report\n\n%s\n\n", markdown(verdict(r)))
+	if r.Recording.LostEvents > 0 {
+		fmt.Fprintf(&b, "**%s lost; the numbers below are estimates.**\n\n", count(r.Recording.LostEvents, "event"))
+	}
+	if !r.Recording.Complete {
+		b.WriteString("**The trace has no end (recorder killed or file cut).**\n\n")
+	}
+	for i := range r.GIL {
+		markdownGIL(&b, r, &r.GIL[i], top)
+	}
+	if len(r.Findings) > 0 {
+		b.WriteString("### Findings\n\n")
+	}
+	for _, f := range r.Findings[:min(len(r.Findings), top)] {
+		fmt.Fprintf(&b, "- **%s** (%s, %s lost): %s\\. %s\n", markdown(f.Title), markdown(f.Rule), duration(f.CostNS),
+			markdown(f.Evidence), markdown(f.Advice))
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func markdownGIL(b *bytes.Buffer, r *analyze.Report, g *analyze.GILRow, top int) {
+	fmt.Fprintf(b, "### %s\n\n", markdown(gilName(r, g)))
+	fmt.Fprintf(b, "| waited | waits | median | p99 | longest | contended | held |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n\n", duration(g.WaitNS), g.Waits, maybe(g.WaitP50NS), maybe(g.WaitP99NS),
+		maybe(g.WaitMaxNS), percent(g.ContendedShare), percent(g.BusyShare))
+	if len(g.Blame) == 0 {
+		return
+	}
+	b.WriteString("| waited | share | waits | who | because of |\n|---|---|---|---|---|\n")
+	for _, row := range g.Blame[:min(len(g.Blame), top)] {
+		fmt.Fprintf(b, "| %s | %s | %d | %s | %s |\n", duration(row.WaitNS), part(row.WaitNS, g.WaitNS), row.Waits,
+			markdown(at(row.Waiter)), markdown(at(row.Holder)))
+	}
+	b.WriteString("\n")
+}
