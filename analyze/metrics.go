@@ -64,7 +64,7 @@ func percentile(r *Report, of func(*GILRow) *int64) reading {
 		}
 	}
 	if most > 0 && !enough {
-		return reading{why: fmt.Sprintf("only %d waits, a percentile needs %d; record longer", most, minSamples)}
+		return reading{why: fmt.Sprintf("a percentile needs %d waits, there are %d; record longer", minSamples, most)}
 	}
 	return reading{value: float64(worst)}
 }

@@ -13,8 +13,9 @@ type StackWeight struct {
 	Thread int32 // index in Timeline.Threads
 	Stack  trace.StackID
 	Site   SiteID // of the leaf; has the native function even where the stack does not
-	Count  int64
+	Count  int64  // waits, holds or samples with a part in it
 	NS     int64
+	last   int // the wait, hold or sample counted last
 }
 
 type stackKey struct {
@@ -25,13 +26,17 @@ type stackKey struct {
 
 type weights map[stackKey]*StackWeight
 
-func (ws weights) add(k stackKey, count, ns int64) {
+// add charges a part of thing number n, which counts once however many parts it has.
+func (ws weights) add(k stackKey, n int, ns int64) {
 	w := ws[k]
 	if w == nil {
-		w = &StackWeight{Thread: k.thread, Stack: k.stack, Site: k.site}
+		w = &StackWeight{Thread: k.thread, Stack: k.stack, Site: k.site, last: -1}
 		ws[k] = w
 	}
-	w.Count += count
+	if w.last != n {
+		w.last = n
+		w.Count++
+	}
 	w.NS += ns
 }
 
@@ -50,9 +55,11 @@ func (ws weights) sorted() []StackWeight {
 // WaitStacks is the waited time by the waiter's stack.
 func (tl *Timeline) WaitStacks() []StackWeight {
 	ws := weights{}
+	n := 0
 	for i := range tl.GILs {
 		for _, w := range tl.GILs[i].Waits {
-			ws.add(stackKey{w.Thread, w.Stack, tl.SiteOf(w.Stack)}, 1, w.NS())
+			n++
+			ws.add(stackKey{w.Thread, w.Stack, tl.SiteOf(w.Stack)}, n, w.NS())
 		}
 	}
 	return ws.sorted()
@@ -62,11 +69,13 @@ func (tl *Timeline) WaitStacks() []StackWeight {
 // Time without a known holder is in no stack.
 func (tl *Timeline) BlameStacks() []StackWeight {
 	ws := weights{}
+	n := 0
 	for i := range tl.GILs {
 		g := &tl.GILs[i]
 		for _, w := range g.Waits {
+			n++
 			for p := range g.Pieces(w.Start, w.End, tl.Threads[w.Thread].TID) {
-				g.addPiece(ws, p)
+				g.addPiece(ws, p, n)
 			}
 		}
 	}
@@ -83,13 +92,13 @@ func (tl *Timeline) HoldStacks() []StackWeight {
 			continue
 		}
 		for p := range g.Pieces(tl.Start, tl.End, 0) {
-			g.addPiece(ws, p)
+			g.addPiece(ws, p, int(p.Stretch))
 		}
 	}
 	return ws.sorted()
 }
 
-func (g *GIL) addPiece(ws weights, p Piece) {
+func (g *GIL) addPiece(ws weights, p Piece, n int) {
 	if p.Holder <= 0 || g.Lane[p.Stretch].Thread == none {
 		return
 	}
@@ -97,7 +106,7 @@ func (g *GIL) addPiece(ws weights, p Piece) {
 	if p.Sample >= 0 {
 		k.stack, k.site = g.Samples[p.Sample].Stack, g.Samples[p.Sample].Site
 	}
-	ws.add(k, 1, p.NS())
+	ws.add(k, n, p.NS())
 }
 
 // CPUStacks is the CPU samples by stack. The time of one sample is known if the
@@ -116,7 +125,7 @@ func (tl *Timeline) CPUStacks() []StackWeight {
 			continue
 		}
 		if thread, ok := tl.threadOf[e.TID]; ok {
-			ws.add(stackKey{thread, e.Stack, tl.SiteOf(e.Stack)}, 1, period)
+			ws.add(stackKey{thread, e.Stack, tl.SiteOf(e.Stack)}, i, period)
 		}
 	}
 	return ws.sorted()

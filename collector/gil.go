@@ -219,6 +219,7 @@ func (g *gil) leavesCPU(t *thread, at trace.Time) bool {
 			end = t.woken
 		}
 		t.wait.blocked, t.wait.end, t.wait.onCPU = false, end, at-end
+		t.lastIn = end
 		return true
 	}
 	t.wait.onCPU += at - t.lastIn

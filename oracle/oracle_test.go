@@ -65,7 +65,7 @@ func TestAsk(t *testing.T) {
 		Packages: map[string]map[string]string{"gs": {"gs.waits": "CREATE PERFETTO VIEW gs_waits AS SELECT * FROM slice;"}},
 		SQL: []string{
 			"SELECT s.ts, s.dur, s.name, t.name AS track FROM slice s JOIN track t ON t.id = s.track_id",
-			"SELECT 9223372036854775807 AS big, -5 AS small, 2.0 AS whole, 0.25 AS part, NULL AS nothing, x'00ff' AS blob",
+			"SELECT 9223372036854775807 AS big, -5 AS small, 2.0 AS whole, 0.25 AS part, NULL AS none, x'00ff' AS blob",
 			"INCLUDE PERFETTO MODULE gs.waits; SELECT count() AS n FROM gs_waits",
 			"SELECT 1 AS n WHERE 0",
 		},
@@ -75,7 +75,7 @@ func TestAsk(t *testing.T) {
 	}
 	want := [][]Row{
 		{{"ts": int64(1_000_000_000_000), "dur": int64(5_000_000), "name": "GIL wait", "track": "GIL"}},
-		{{"big": int64(math.MaxInt64), "small": int64(-5), "whole": 2.0, "part": 0.25, "nothing": nil, "blob": "0x00ff"}},
+		{{"big": int64(math.MaxInt64), "small": int64(-5), "whole": 2.0, "part": 0.25, "none": nil, "blob": "0x00ff"}},
 		{{"n": int64(1)}},
 		{},
 	}

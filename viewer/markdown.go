@@ -25,8 +25,7 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 		b.WriteString("### Findings\n\n")
 	}
 	for _, f := range r.Findings[:min(len(r.Findings), top)] {
-		fmt.Fprintf(&b, "- **%s** (%s, %s lost): %s\\. %s\n", markdown(f.Title), markdown(f.Rule), duration(f.CostNS),
-			markdown(f.Evidence), markdown(f.Advice))
+		fmt.Fprintf(&b, "- **%s** (%s): %s\\. %s\n", markdown(f.Title), markdown(head(f)), markdown(f.Evidence), markdown(f.Advice))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -1,6 +1,7 @@
 package viewer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,14 +27,16 @@ var ProfileTypes = []ProfileType{
 	{"cpu", "CPU samples", (*analyze.Timeline).CPUStacks, nil},
 }
 
+// ErrDetail says that the recording cannot answer at its level of detail.
+var ErrDetail = errors.New("holds are recorded at detail full only")
+
 func needHolds(tl *analyze.Timeline) error {
 	for i := range tl.GILs {
 		if tl.Full(tl.GILs[i].PID) {
 			return nil
 		}
 	}
-	return fmt.Errorf("profile gil_hold: holds are recorded at detail full only; " +
-		"use --type gil_blame, or record again with --detail full")
+	return fmt.Errorf("profile gil_hold: %w; use --type gil_blame, or record again with --detail full", ErrDetail)
 }
 
 // ProfileNamed finds a type; the error lists what there is.

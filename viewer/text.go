@@ -82,8 +82,12 @@ func verdict(r *analyze.Report) string {
 	case worst == nil:
 		return fmt.Sprintf("Threads waited %s for the GIL in %s; who held it is not known.", duration(waited), over)
 	}
-	return fmt.Sprintf("Threads waited %s for the GIL in %s; most of it, %s, %s waited for %s.",
-		duration(waited), over, duration(worst.WaitNS), party(worst.Waiter), at(worst.Holder))
+	part := "the largest part"
+	if worst.WaitNS*2 > waited {
+		part = "most of it"
+	}
+	return fmt.Sprintf("Threads waited %s for the GIL in %s; %s, %s, %s waited for %s.",
+		duration(waited), over, part, duration(worst.WaitNS), party(worst.Waiter), at(worst.Holder))
 }
 
 // trust says what limits the report before anything that it limits.
@@ -216,10 +220,19 @@ func (p *page) findings(r *analyze.Report, top int) {
 			p.line("  and %s", count(int64(len(r.Findings)-i), "more finding"))
 			break
 		}
-		p.wrap("  ", fmt.Sprintf("%d. [%s, %s, %s lost] %s", i+1, f.Severity, f.Rule, duration(f.CostNS), f.Title))
+		p.wrap("  ", fmt.Sprintf("%d. [%s] %s", i+1, head(f), f.Title))
 		p.wrap("     ", "Evidence: "+f.Evidence+".")
 		p.wrap("     ", f.Advice)
 	}
+}
+
+// head is what a finding weighs.
+func head(f analyze.Finding) string {
+	s := string(f.Severity) + ", " + f.Rule
+	if f.CostNS > 0 {
+		s += ", " + duration(f.CostNS) + " of waiting"
+	}
+	return s
 }
 
 func (p *page) skipped(r *analyze.Report) {

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 		return command.code
 	case errors.Is(err, errBreached):
 		return exitBreached
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, viewer.ErrDetail):
 		return exitUsage
 	case errors.Is(err, errInconclusive):
 		return exitInconclusive

@@ -31,12 +31,14 @@ works on the trace alone, as any user, on any machine.
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
-		SilenceUsage:  true,
+
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("%w; see: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRecord(), newStub(), newReport(), newCheck(), newExport(), newView(), newVersion())
+	root.AddCommand(newRecord(), newStub(), newDoctor(), newReport(), newCheck(), newExport(), newView(), newVersion())
 	return root
 }
 

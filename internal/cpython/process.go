@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -143,7 +144,11 @@ func (p *Process) Refresh() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.maps, p.refreshed = maps, time.Now()
+	p.refreshed = time.Now()
+	if slices.Equal(p.maps, maps) {
+		return nil // what is cached of them still holds
+	}
+	p.maps = maps
 	p.code, p.roles = map[uint64]*candidate{}, map[uint64]frameRole{}
 	return nil
 }

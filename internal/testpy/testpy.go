@@ -123,6 +123,7 @@ func glob(pattern string) []string {
 type Proc struct {
 	PID   int
 	Lines <-chan string // what it prints after "ready"; closed at its end
+	Last  string        // its last line, once Stop has returned
 
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -201,7 +202,8 @@ func (p *Proc) Send(t testing.TB, line string) {
 func (p *Proc) Stop() (err error) {
 	p.once.Do(func() {
 		p.stdin.Close()
-		for range p.Lines {
+		for line := range p.Lines {
+			p.Last = line
 		}
 		err = p.cmd.Wait()
 	})

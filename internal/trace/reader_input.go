@@ -56,13 +56,13 @@ func (in *input) recycle(b []byte) {
 	}
 }
 
-// buffer is an empty buffer for a chunk.
-func (in *input) buffer() []byte {
+// buffer is an empty buffer for a chunk of about n bytes.
+func (in *input) buffer(n int) []byte {
 	select {
 	case b := <-in.free:
 		return b[:0]
 	default:
-		return make([]byte, 0, batchSize+batchSlack)
+		return make([]byte, 0, min(n, batchSize)+512)
 	}
 }
 
@@ -105,7 +105,7 @@ func (in *input) fill() (eof bool, err error) {
 	in.buf = append(in.buf[:0], in.buf[in.pos:]...)
 	in.pos = 0
 	have := len(in.buf)
-	want := have + max(readBlock, have)
+	want := have + max(min(readBlock, 2*cap(in.buf)), have, 1024)
 	if cap(in.buf) < want {
 		in.buf = append(make([]byte, 0, want), in.buf...)
 	}
@@ -169,7 +169,7 @@ func isCompressed(body []byte) bool {
 // send sends uncompressed packets on, and word of damage after them.
 func (in *input) send(from, to int, damaged bool) {
 	if from < to || damaged {
-		in.chunks <- chunk{append(in.buffer(), in.buf[from:to]...), damaged}
+		in.chunks <- chunk{append(in.buffer(to-from), in.buf[from:to]...), damaged}
 	}
 }
 
@@ -210,7 +210,7 @@ func (in *input) inflate(deflated []byte) ([]byte, error) {
 	} else if err := in.z.(zlib.Resetter).Reset(&in.src, nil); err != nil {
 		return nil, err
 	}
-	b := in.buffer()
+	b := in.buffer(4 * len(deflated))
 	for {
 		if len(b) == cap(b) {
 			if len(b) >= maxPacket {

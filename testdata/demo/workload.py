@@ -1,7 +1,7 @@
 """A shop's back office in one process, with every way of fighting over the GIL: `make demo` watches it.
 
-Three threads compute, one polls a queue every millisecond, one calls into C code which keeps the GIL for 20 ms.
-Prints "ready" and runs until SIGTERM or until stdin ends. Only the standard library, CPython 3.8 and newer.
+Three threads compute, one polls a queue every millisecond, one calls into C code which keeps the GIL for 50 ms.
+Prints "ready" and runs until SIGTERM or until stdin ends (unless that is /dev/null). Only the standard library, CPython 3.8 and newer.
 """
 import ctypes
 import os
@@ -48,8 +48,8 @@ def poll_queue():
 
 def legacy_checksum():
     while not stopping.is_set():
-        KEEPS_THE_GIL.usleep(20000)
-        time.sleep(0.2)
+        KEEPS_THE_GIL.usleep(50000)
+        time.sleep(0.15)
 
 
 THREADS = {
@@ -62,9 +62,10 @@ THREADS = {
 
 
 def wait_for_the_end():
-    """Returns when stdin has ended; without a stdin at all, only SIGTERM ends the program."""
+    """Returns when stdin has ended. A background job's stdin is /dev/null: then only SIGTERM ends the program."""
+    watched = [] if os.path.samestat(os.fstat(0), os.stat(os.devnull)) else [0]
     while not stopping.is_set():
-        ready, _, _ = select.select([0], [], [], 0.5)
+        ready, _, _ = select.select(watched, [], [], 0.5)
         if ready and not os.read(0, 4096):
             return
 

@@ -1,0 +1,90 @@
+# What a developer does here, one word each; `make` lists them. Caches are outside the tree: ~/.cache/gilscope.
+
+FUZZTIME ?= 10s
+BENCH ?= .
+
+# Packages whose tests need no privileges. ./livetest traces live processes: root, a kernel with BTF, and interpreters.
+UNIT = $$(go list ./... | grep -v /livetest)
+
+# Where the tests find what `make pythons oracle` fetched, also when sudo gives them another HOME.
+export GILSCOPE_CACHE ?= $(HOME)/.cache/gilscope
+export GILSCOPE_PYTHONS ?= $(GILSCOPE_CACHE)/pythons
+SUDO_ENV = PATH="'"$$PATH"'" GILSCOPE_CACHE="$(GILSCOPE_CACHE)" GILSCOPE_PYTHONS="$(GILSCOPE_PYTHONS)"
+
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## ./gilscope, one static binary; needs only Go
+	CGO_ENABLED=0 go build -o gilscope ./cmd/gilscope
+
+.PHONY: demo
+demo: build ## watch a bundled workload for 5 s, and report; needs only Go and python3 (sudo to record)
+	@testdata/demo/run.sh
+
+.PHONY: test
+test: vet unit live ## every test; run `make pythons oracle` once before
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+.PHONY: unit
+unit: ## the tests that need no root
+	go test $(UNIT)
+
+.PHONY: live
+live: build ## the tests that trace live processes; root, or sudo
+	@if [ "$$(id -u)" = 0 ]; then \
+		go test -count=1 -timeout 30m ./livetest/...; \
+	elif command -v sudo >/dev/null && sudo -v; then \
+		go test -count=1 -timeout 30m -exec 'sudo env $(SUDO_ENV)' ./livetest/...; \
+	else \
+		echo "make: NOT TESTED: attaching to live processes (./livetest): it needs root, and sudo is missing or refused." >&2; \
+		echo "make: run as root: make live" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: generate
+generate: ## compile the BPF programs; needs clang-14, llvm-strip-14, libbpf headers
+	go generate ./probes
+
+.PHONY: check
+check: vet fresh ## formatting, vet, staticcheck, and whether generated files are fresh
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt: not formatted:" $$bad "- run: gofmt -w ." >&2; exit 1; }
+	go tool staticcheck ./...
+
+# Compares before and after by content, so that it also works in a tree with uncommitted changes.
+.PHONY: fresh
+fresh:
+	@before=$$(cat probes/bpf_* | sha256sum); $(MAKE) --no-print-directory generate; \
+	[ "$$before" = "$$(cat probes/bpf_* | sha256sum)" ] || \
+		{ echo "probes/bpf_*: were not what probes/bpf compiles to; they are now: commit them" >&2; exit 1; }
+
+.PHONY: bench
+bench: ## benchmarks; BENCH=regexp
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, one after another; FUZZTIME=10s each
+	@set -e; for package in $(UNIT); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || :); do \
+			echo "== $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: pythons
+pythons: ## fetch the interpreters that tests trace, beside those installed
+	go run ./internal/testpy/fetch
+
+.PHONY: oracle
+oracle: ## fetch the Perfetto that tests ask; needs python3 with pip, node with npm, Chromium
+	go run ./oracle/setup
+
+.PHONY: clean
+clean: ## remove what was built here; caches stay
+	rm -f gilscope demo.pftrace

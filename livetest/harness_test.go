@@ -1,0 +1,172 @@
+package livetest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gilscope/analyze"
+	"gilscope/internal/testpy"
+	"gilscope/internal/trace"
+	"gilscope/oracle"
+)
+
+// gilscope is the binary under test, built once.
+var gilscope string
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "livetest: needs root to load BPF programs: run `make test`, which asks for sudo")
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "gilscope-livetest-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "livetest:", err)
+		os.Exit(1)
+	}
+	gilscope = filepath.Join(dir, "gilscope")
+	build := exec.Command("go", "build", "-o", gilscope, "gilscope/cmd/gilscope")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "livetest: build gilscope: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// recorder is a running `gilscope record`.
+type recorder struct {
+	cmd   *exec.Cmd
+	words *bytes.Buffer
+	mu    sync.Mutex
+	ended chan struct{}
+	err   error
+	trace string
+}
+
+// startRecord starts gilscope and returns once it says that it records.
+func startRecord(t testing.TB, args ...string) *recorder {
+	t.Helper()
+	r := &recorder{trace: filepath.Join(t.TempDir(), "t.pftrace"), words: new(bytes.Buffer), ended: make(chan struct{})}
+	r.cmd = exec.Command(gilscope, append([]string{"record", "-v", "-o", r.trace, "--no-event-callstacks"}, args...)...)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	pipe, err := r.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.cmd.Process.Kill(); <-r.ended })
+	live := make(chan struct{})
+	go r.listen(bufio.NewScanner(pipe), live)
+	select {
+	case <-live:
+	case <-r.ended:
+		t.Fatalf("gilscope %s: %v\n%s", strings.Join(r.cmd.Args[1:], " "), r.err, r.said())
+	case <-time.After(30 * time.Second):
+		t.Fatalf("gilscope did not say that it records:\n%s", r.said())
+	}
+	return r
+}
+
+// listen collects what gilscope says, and notes the moment all hooks are live.
+func (r *recorder) listen(s *bufio.Scanner, live chan struct{}) {
+	told := false
+	for s.Scan() {
+		r.mu.Lock()
+		fmt.Fprintln(r.words, s.Text())
+		r.mu.Unlock()
+		if !told && strings.HasPrefix(s.Text(), "recording ") {
+			told = true
+			close(live)
+		}
+	}
+	r.err = r.cmd.Wait()
+	close(r.ended)
+}
+
+func (r *recorder) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.words.String()
+}
+
+// wait waits for the recording to end by itself and to succeed.
+func (r *recorder) wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(90 * time.Second):
+		t.Fatalf("the recording did not end:\n%s", r.said())
+	}
+	if r.err != nil {
+		t.Fatalf("gilscope record: %v\n%s", r.err, r.said())
+	}
+}
+
+// recording is a finished recording of a truth program.
+type recording struct {
+	path     string
+	trace    *trace.Trace
+	report   *analyze.Report
+	truth    *oracle.Truth
+	from, to int64 // the window in which both saw everything
+	words    string
+}
+
+// edge is kept away from both ends of a recording when it is compared: waits
+// that were under way when it began are seen only from their next sleep on.
+const edge = 30e6 // ns
+
+// recordTruth runs a truth program and records it for a while.
+func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, args ...string) recording {
+	t.Helper()
+	cmd := exec.Command(in.Path, "-u", filepath.Join("..", "testdata", "truth", program+".py"))
+	p := testpy.StartCommand(t, cmd)
+	r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", duration}, args...)...)
+	r.wait(t)
+	if err := p.Stop(); err != nil {
+		t.Fatalf("%s was harmed: %v", program, err)
+	}
+	truth, err := oracle.ParseTruth([]byte(p.Last))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open(t, r, truth)
+}
+
+// open reads a recording back and analyses it.
+func open(t testing.TB, r *recorder, truth *oracle.Truth) recording {
+	t.Helper()
+	tr, err := trace.ReadFile(r.trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !tr.Complete {
+		t.Error("the trace has no footer")
+	}
+	if errs := tr.Validate(); len(errs) > 0 {
+		t.Errorf("the trace breaks %d rules, the first: %v", len(errs), errs[0])
+	}
+	rec := recording{path: r.trace, trace: tr, report: analyze.Analyze(tr), truth: truth, words: r.said()}
+	for _, n := range tr.Notes {
+		switch n.Name {
+		case trace.NoteTarget:
+			rec.from = int64(n.Time) + edge
+		case trace.NoteEnd:
+			rec.to = int64(n.Time) - edge
+		}
+	}
+	return rec
+}
