@@ -72,6 +72,9 @@ func (m *maker) stack(frames ...string) trace.StackID {
 
 func (m *maker) add(at trace.Time, kind trace.Kind, tid int32, rest trace.Event) {
 	rest.Time, rest.Kind, rest.TID, rest.PID = at, kind, tid, 1
+	if kind == trace.SchedSwitch || kind == trace.SchedWaking {
+		rest.PID = 0 // the kernel's scheduler events name threads only
+	}
 	m.t.Events = append(m.t.Events, rest)
 }
 
@@ -116,6 +119,21 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestStaleCPU: the switch that would have told of a move was not recorded.
+func TestStaleCPU(t *testing.T) {
+	m := newMaker("waits")
+	m.run(10, 0, 10, 0)
+	m.run(20, 1, 10, 0) // on another CPU, without having left the first
+	m.run(30, 0, 0, 1)  // this is about somebody unseen
+	m.run(50, 1, 0, 1)
+	m.wait(60, 10, 0) // the first event that names the process
+	tl := Build(m.end(60))
+	want := []StateSpan{{10, 50, Running}, {50, 60, Blocked}}
+	if got := tl.Threads[0]; fmt.Sprint(got.States) != fmt.Sprint(want) || got.PID != 1 {
+		t.Fatalf("got %+v\nwant %v", got, want)
+	}
+}
+
 // TestNativeBorrowed: a waiter's look at the holder has no native frames; the
 // nearest CPU sample on the same line of the same hold lends its own.
 func TestNativeBorrowed(t *testing.T) {
@@ -132,8 +150,15 @@ func TestNativeBorrowed(t *testing.T) {
 	m.holder(20, 30)
 	m.holder(21, 20)
 	m.seen(25, 10, 20, line) // another hold: nothing is lent
+	m.holder(30, 30)
+	m.holder(40, 20)
+	m.add(50, trace.CPUSample, 20, trace.Event{Stack: native})
+	m.seen(52, 10, 20, line)
+	m.seen(57, 10, 20, line)
+	m.add(59, trace.CPUSample, 20, trace.Event{Stack: m.stack("/lib/zlib.so deflate", "crunch b.py 9")})
 	tl := Build(m.end(100))
-	want := []string{"libc.so.6 usleep", "", "libc.so.6 usleep", "", ""}
+	want := []string{"libc.so.6 usleep", "", "libc.so.6 usleep", "", "",
+		"libc.so.6 usleep", "libc.so.6 usleep", "zlib.so deflate", "zlib.so deflate"}
 	for i, s := range tl.GILs[0].Samples {
 		if got := tl.Sites[s.Site].Native; got != want[i] {
 			t.Errorf("sample %d: native %q, want %q", i, got, want[i])

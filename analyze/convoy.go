@@ -11,65 +11,75 @@ import (
 // not a coincidence.
 const minCycles = 5
 
-// chain is a run of waits of one victim behind one holder.
+// maxHolders bounds the holders of one wait that can make a convoy: it takes a
+// few long holds, not many short ones (and the list below stays short).
+const maxHolders = 32
+
+// chain is a run of waits of one victim with little work in between.
 type chain struct {
-	total, cur Convoy
-	end        trace.Time // of the last wait
+	cycles int64
+	parts  []part     // by holder, of the run so far
+	end    trace.Time // of the last wait
 }
 
 type pair struct{ victim, holder int32 }
 
 // convoys finds them among the waits of one GIL. A wait counts if it lasts about
-// the interval, one CPU-bound holder answers for most of it, and the victim has
-// run for less than half an interval since the wait before: two CPU-bound
-// threads, which run a whole interval each, are no convoy.
+// the interval, CPU-bound holders answer for most of it, and the victim has run
+// for less than half an interval since the wait before: two CPU-bound threads,
+// which run a whole interval each, are no convoy.
 func (tl *Timeline) convoys(g *GIL, interval int64) []Convoy {
-	chains := make(map[pair]*chain)
+	chains := make(map[int32]*chain)
+	found := make(map[pair]*Convoy)
 	for _, w := range g.Waits {
 		if w.NS()*10 < interval*8 {
 			continue
 		}
-		victim := &tl.Threads[w.Thread]
-		holder, ns, busy := tl.cpuHolder(g, w, victim.TID)
-		if holder == none || ns*2 < w.NS() {
+		parts, ns := tl.computingHolders(g, w)
+		if ns*2 < w.NS() {
 			continue
 		}
-		key := pair{victim.TID, tl.Threads[holder].TID}
-		c := chains[key]
+		c := chains[w.Thread]
 		if c == nil {
 			c = &chain{end: w.Start}
-			chains[key] = c
+			chains[w.Thread] = c
 		}
-		if victim.worked(c.end, w.Start)*2 >= interval {
-			c.flush()
+		if tl.Threads[w.Thread].worked(c.end, w.Start)*2 >= interval {
+			tl.flush(c, w.Thread, found)
 		}
-		c.cur.Cycles++
-		c.cur.CostNS += ns
-		c.cur.busyNS += busy
+		c.cycles++
+		c.parts = merge(c.parts, parts)
 		c.end = w.End
 	}
-	found := []Convoy{}
-	for key, c := range chains {
-		c.flush()
-		if c.total.Cycles > 0 {
-			c.total.VictimTID, c.total.HolderTID = key.victim, key.holder
-			found = append(found, c.total)
+	for victim, c := range chains {
+		tl.flush(c, victim, found)
+	}
+	list := []Convoy{}
+	for _, c := range found {
+		if c.Cycles >= minCycles {
+			list = append(list, *c)
 		}
 	}
-	slices.SortFunc(found, func(x, y Convoy) int {
+	slices.SortFunc(list, func(x, y Convoy) int {
 		return cmp.Or(cmp.Compare(y.CostNS, x.CostNS), cmp.Compare(x.VictimTID, y.VictimTID), cmp.Compare(x.HolderTID, y.HolderTID))
 	})
-	return found
+	return list
 }
 
 // flush ends the run of waits and keeps it if it was long enough.
-func (c *chain) flush() {
-	if c.cur.Cycles >= minCycles {
-		c.total.Cycles += c.cur.Cycles
-		c.total.CostNS += c.cur.CostNS
-		c.total.busyNS += c.cur.busyNS
+func (tl *Timeline) flush(c *chain, victim int32, found map[pair]*Convoy) {
+	if c.cycles >= minCycles {
+		for _, p := range c.parts {
+			key := pair{victim, p.thread}
+			if found[key] == nil {
+				found[key] = &Convoy{VictimTID: tl.Threads[victim].TID, HolderTID: tl.Threads[p.thread].TID}
+			}
+			found[key].Cycles += p.waits
+			found[key].CostNS += p.ns
+			found[key].busyNS += p.busy
+		}
 	}
-	c.cur = Convoy{}
+	c.cycles, c.parts = 0, nil
 }
 
 // worked is how long the thread ran between two moments. Without scheduling
@@ -82,9 +92,10 @@ func (t *Thread) worked(from, to trace.Time) int64 {
 	return ns
 }
 
-// part is what one holder answers for in one wait.
+// part is what one holder answers for in one wait, or in several.
 type part struct {
 	thread         int32
+	waits          int64
 	ns, busy, cpu  int64
 	asked, watched bool // watched: its scheduling is known
 }
@@ -98,29 +109,41 @@ func (p part) computing() bool {
 	return p.asked
 }
 
-// cpuHolder is the computing thread that answers for the largest part of a wait.
-func (tl *Timeline) cpuHolder(g *GIL, w Wait, waiter int32) (thread int32, ns, busy int64) {
-	best, cur := part{thread: none}, part{thread: none}
-	for p := range g.Pieces(w.Start, w.End, waiter) {
+// merge adds parts by thread. There are few holders to a wait, so a list will do.
+func merge(to, from []part) []part {
+	for _, p := range from {
+		i := slices.IndexFunc(to, func(q part) bool { return q.thread == p.thread })
+		if i < 0 {
+			to = append(to, p)
+			continue
+		}
+		q := &to[i]
+		q.waits, q.ns, q.busy, q.cpu = q.waits+p.waits, q.ns+p.ns, q.busy+p.busy, q.cpu+p.cpu
+		q.asked, q.watched = q.asked || p.asked, q.watched || p.watched
+	}
+	return to
+}
+
+// computingHolders are the threads that computed while w waited for them, and
+// the time that they answer for together.
+func (tl *Timeline) computingHolders(g *GIL, w Wait) (parts []part, ns int64) {
+	for p := range g.Pieces(w.Start, w.End, tl.Threads[w.Thread].TID) {
 		if p.Holder <= 0 || g.Lane[p.Stretch].Thread == none {
 			continue
 		}
-		if holder := g.Lane[p.Stretch].Thread; holder != cur.thread {
-			best, cur = larger(best, cur), part{thread: holder}
-		}
-		on, known := tl.Threads[cur.thread].In(Running, p.Start, p.End)
-		cur.ns, cur.cpu, cur.watched = cur.ns+p.NS(), cur.cpu+on, cur.watched || known
+		one := part{thread: g.Lane[p.Stretch].Thread, ns: p.NS(), asked: p.Asked}
+		one.cpu, one.watched = tl.Threads[one.thread].In(Running, p.Start, p.End)
 		if p.Asked {
-			cur.asked, cur.busy = true, cur.busy+p.NS()
+			one.busy = p.NS()
+		}
+		if parts = merge(parts, []part{one}); len(parts) > maxHolders {
+			return nil, 0
 		}
 	}
-	best = larger(best, cur)
-	return best.thread, best.ns, best.busy
-}
-
-func larger(best, cur part) part {
-	if cur.ns > best.ns && cur.computing() {
-		return cur
+	parts = slices.DeleteFunc(parts, func(p part) bool { return !p.computing() })
+	for i := range parts {
+		parts[i].waits = 1
+		ns += parts[i].ns
 	}
-	return best
+	return parts, ns
 }

@@ -108,6 +108,40 @@ func TestConvoyAndHog(t *testing.T) {
 	}
 }
 
+// TestConvoyBehindTwo: an I/O thread behind two CPU-bound ones that take turns
+// waits for both; that is one convoy finding, and the two share one GIL.
+func TestConvoyBehindTwo(t *testing.T) {
+	m := newMaker("waits")
+	at := trace.Time(0)
+	m.run(at, 1, 20, 0)
+	m.run(at, 2, 30, 0)
+	m.holder(at, 20)
+	for range 20 {
+		m.wait(at, 30, 0)
+		m.run(at, 2, 0, 1)
+		m.wait(at+ms1, 10, 0)
+		m.request(at+5*ms1, 30, 20, 0)
+		m.holder(at+5*ms1+50*us, 30)
+		m.taken(at+5*ms1+50*us, 30)
+		m.run(at+5*ms1+50*us, 2, 30, 0)
+		m.wait(at+5*ms1+60*us, 20, 0)
+		m.run(at+5*ms1+60*us, 1, 0, 1)
+		m.request(at+10*ms1, 10, 30, 0)
+		m.holder(at+10*ms1+50*us, 10)
+		m.taken(at+10*ms1+50*us, 10)
+		m.run(at+10*ms1+50*us, 0, 10, 0)
+		at += 10*ms1 + 100*us
+		m.run(at, 0, 0, 1)
+		m.holder(at, 20)
+		m.taken(at, 20)
+		m.run(at, 1, 20, 0)
+	}
+	r := Analyze(m.end(at))
+	if n := len(r.GIL[0].Switching.Convoys); n != 2 || rules(r) != "gil.cpu_threads gil.convoy" && rules(r) != "gil.convoy gil.cpu_threads" {
+		t.Errorf("%d convoys, findings %q: %+v", n, rules(r), r.GIL[0].Switching.Convoys)
+	}
+}
+
 func TestHogNamesLineAndNative(t *testing.T) {
 	p := turns{n: 20, wait: 50 * ms1, work: 100 * us, sleep: ms1, asked: 5 * ms1, native: true, holderSleep: true}
 	f := Analyze(p.trace()).Findings[0]

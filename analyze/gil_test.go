@@ -50,6 +50,40 @@ func TestBlame(t *testing.T) {
 	}
 }
 
+// TestRequestToSomebodyElse: a request that names another thread than the lane
+// does is counted, but proves nothing about the holder of the lane.
+func TestRequestToSomebodyElse(t *testing.T) {
+	for other, busy := range map[int32]int64{20: 60, 0: 60, 99: 0} {
+		m := newMaker("waits")
+		m.holder(0, 20)
+		m.wait(100, 10, 0)
+		m.request(140, 10, other, m.stack("f a.py 1"))
+		m.holder(200, 10)
+		m.taken(200, 10)
+		g := Analyze(m.end(300)).GIL[0]
+		if g.Causes.HolderBusyNS != busy || g.Switching.DropRequests != 1 {
+			t.Errorf("asked %d: %+v", other, g.Causes)
+		}
+		if site := g.Blame[0].Holder.Site; (site != nil) != (other == 20) {
+			t.Errorf("asked %d: holder's site %+v", other, site)
+		}
+	}
+}
+
+// TestChosenWaiter: the lane may name the waiter before it runs, and move on at
+// the moment its wait ends.
+func TestChosenWaiter(t *testing.T) {
+	m := newMaker("waits")
+	m.holder(0, 20)
+	m.wait(100, 10, 0)
+	m.holder(180, 10)
+	m.taken(200, 10)
+	m.holder(200, 20)
+	if c := Analyze(m.end(300)).GIL[0].Causes; c.HandoffNS != 20 || c.BeforeRequestNS != 80 {
+		t.Errorf("causes %+v", c)
+	}
+}
+
 // TestWaiterAsHolder: a lane that names the waiter in the middle of its wait is
 // a contradiction and blames nobody.
 func TestWaiterAsHolder(t *testing.T) {

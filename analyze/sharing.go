@@ -1,6 +1,11 @@
 package analyze
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 var convoyAnalyzer = Analyzer{
 	Name: "gil.convoy",
@@ -12,30 +17,50 @@ var convoyAnalyzer = Analyzer{
 func runConvoy(tl *Timeline, r *Report) {
 	for i := range tl.GILs {
 		g := &tl.GILs[i]
-		var found []Finding
+		byVictim := make(map[int32][]Convoy)
 		for _, c := range r.GIL[i].Switching.Convoys {
-			cost := c.CostNS - c.busyNS
-			// Mostly after the request: then a C call is to blame, not the interval.
-			if c.busyNS*2 > c.CostNS || !tl.worth(cost) {
-				continue
-			}
-			victim := c.VictimTID
-			found = append(found, Finding{
-				Rule: "gil.convoy", Severity: tl.severity(cost), CostNS: cost, PID: &g.PID, TID: &victim,
-				Title: fmt.Sprintf("%s waits a switch interval each time behind %s", tl.threadLabel(victim), tl.threadLabel(c.HolderTID)),
-				Advice: "Move the CPU-bound work to another process. If it must stay, a shorter sys.setswitchinterval() lowers this wait " +
-					"in proportion, at the price of more switches.",
-				Evidence: fmt.Sprintf("%d waits in runs of at least %d, %s each on average", c.Cycles, minCycles, ms(c.CostNS/c.Cycles)),
-			})
+			byVictim[c.VictimTID] = append(byVictim[c.VictimTID], c)
 		}
+		var found []Finding
+		for victim, convoys := range byVictim {
+			if f, ok := tl.convoyFinding(g, victim, convoys); ok {
+				found = append(found, f)
+			}
+		}
+		slices.SortFunc(found, func(x, y Finding) int { return cmp.Compare(*x.TID, *y.TID) })
 		r.find(found)
 	}
 }
 
+// convoyFinding is one finding for a victim, whoever it waits behind.
+func (tl *Timeline) convoyFinding(g *GIL, victim int32, convoys []Convoy) (Finding, bool) {
+	var total, busy, cycles int64
+	var holders []string
+	for _, c := range convoys {
+		total, busy, cycles = total+c.CostNS, busy+c.busyNS, max(cycles, c.Cycles)
+		holders = append(holders, tl.threadLabel(c.HolderTID))
+	}
+	cost := total - busy
+	// Mostly after the request: then a C call is to blame, not the interval.
+	if busy*2 > total || !tl.worth(cost) {
+		return Finding{}, false
+	}
+	if more := len(holders) - maxFindings; more > 0 {
+		holders = append(holders[:maxFindings], fmt.Sprintf("%d more", more))
+	}
+	return Finding{
+		Rule: "gil.convoy", Severity: tl.severity(cost), CostNS: cost, PID: &g.PID, TID: &victim,
+		Title: fmt.Sprintf("%s waits a switch interval each time behind %s", tl.threadLabel(victim), strings.Join(holders, ", ")),
+		Advice: "Move the CPU-bound work to another process. If it must stay, a shorter sys.setswitchinterval() lowers this wait " +
+			"in proportion, at the price of more switches.",
+		Evidence: fmt.Sprintf("at least %d such waits, never fewer than %d in a row; %s waited for CPU-bound holders", cycles, minCycles, ms(total)),
+	}, true
+}
+
 var cpuThreadsAnalyzer = Analyzer{
 	Name: "gil.cpu_threads",
-	Doc: "Several threads that would all compute share one GIL, so they take turns. A thread counts as CPU-bound if it either ran or " +
-		"waited for the GIL in at least 80 % of its life. The cost is what they waited for each other, without hogs and handoffs.",
+	Doc: "Several threads that would all compute share one GIL, so they take turns. A thread counts as CPU-bound if it was " +
+		"blocked for anything but the GIL in at most 20 % of its life. The cost is what they waited for each other, without hogs and handoffs.",
 	Run: runCPUThreads,
 }
 
@@ -67,16 +92,18 @@ func runCPUThreads(tl *Timeline, r *Report) {
 // cpuBound finds the threads of a GIL's process that ran or wanted to. Victims
 // of a convoy are left out: their time has a finding already.
 func (tl *Timeline) cpuBound(g *GIL, row *GILRow) map[int32]bool {
-	waited := make(map[int32]int64)
+	inWait := make(map[int32]int64) // blocked for the GIL, by thread index
 	for _, w := range g.Waits {
-		waited[w.Thread] += w.NS()
+		ns, _ := tl.Threads[w.Thread].In(Blocked, w.Start, w.End)
+		inWait[w.Thread] += ns
 	}
 	bound := make(map[int32]bool)
 	for i := range tl.Threads {
 		th := &tl.Threads[i]
 		life := int64(th.End - th.Start)
 		ran, known := th.In(Running, th.Start, th.End)
-		if th.PID == g.PID && known && ran*20 >= life && (ran+waited[int32(i)])*10 >= life*8 {
+		blocked, _ := th.In(Blocked, th.Start, th.End)
+		if th.PID == g.PID && known && ran*20 >= life && (blocked-inWait[int32(i)])*5 <= life {
 			bound[th.TID] = true
 		}
 	}

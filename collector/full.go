@@ -2,7 +2,7 @@ package collector
 
 import "gilscope/internal/trace"
 
-// takes handles a take that a probe saw.
+// taken handles a take that a probe saw.
 func (g *gil) taken(t *thread, s sample) {
 	t.slice, t.asked = false, false
 	if t.wait.open {
@@ -62,6 +62,7 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
 	g.flushHandOff()
 	t.held = false
+	at = max(at, t.since+1) // no hold is empty: in the trace, ends sort before begins
 	g.reasons[reason]++
 	g.proc.busy.add(t.since, at)
 	g.pending = &trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}

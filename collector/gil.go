@@ -163,7 +163,8 @@ func (g *gil) tellWait(t *thread) {
 	g.proc.waiters.change(w.begin, +1)
 }
 
-// waitEnds closes the thread's wait. The end is never before the last sleep.
+// waitEnds closes the thread's wait. The end is never before the last sleep,
+// and no wait is empty: in the trace, ends sort before begins.
 func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 	w := &t.wait
 	if w.guess {
@@ -173,7 +174,7 @@ func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 	if !w.told {
 		g.tellWait(t)
 	}
-	end = max(end, w.begin, w.sleep)
+	end = max(end, w.begin+1, w.sleep)
 	g.emit(trace.Event{Time: end, Kind: trace.GILWaitEnd, TID: t.tid, Arg: int64(how)})
 	g.proc.waiters.change(end, -1)
 	*w = wait{}

@@ -101,6 +101,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, errors.Join(err, s.w.Close())
 		}
 	}
+	if err := s.flush(); err != nil { // a recorder killed from now on leaves a trace that opens
+		return s.sum, err
+	}
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	if cmd != nil {
@@ -317,8 +320,8 @@ func (s *session) housekeep() error {
 			}
 		}
 		s.d.flush()
-		if err := s.w.Flush(); err != nil {
-			return fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err)
+		if err := s.flush(); err != nil {
+			return err
 		}
 	}
 	if time.Since(s.clocked) > 10*time.Second {
@@ -326,6 +329,13 @@ func (s *session) housekeep() error {
 		s.clock()
 	}
 	return s.report()
+}
+
+func (s *session) flush() error {
+	if err := s.w.Flush(); err != nil {
+		return fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err)
+	}
+	return nil
 }
 
 // finish detaches, drains the ring, and only then counts: in this order nothing

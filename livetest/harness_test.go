@@ -132,7 +132,11 @@ const edge = 30e6 // ns
 // recordTruth runs a truth program and records it for a while.
 func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, args ...string) recording {
 	t.Helper()
-	cmd := exec.Command(in.Path, "-u", filepath.Join("..", "testdata", "truth", program+".py"))
+	script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", program+".py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(in.Path, "-u", script)
 	p := testpy.StartCommand(t, cmd)
 	r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", duration}, args...)...)
 	r.wait(t)

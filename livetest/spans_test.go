@@ -103,3 +103,23 @@ func runnableOf(tr *trace.Trace, tid int32) spans {
 	}
 	return normal(out)
 }
+
+// runningOf returns when a thread had a CPU.
+func runningOf(tr *trace.Trace, tid int32) []oracle.Interval {
+	var out []oracle.Interval
+	since := map[uint16]int64{}
+	for i := range tr.Events {
+		e := &tr.Events[i]
+		if e.Kind != trace.SchedSwitch {
+			continue
+		}
+		if from, ok := since[e.CPU]; ok && e.TID != tid {
+			out = append(out, oracle.Interval{from, int64(e.Time)})
+			delete(since, e.CPU)
+		}
+		if e.TID == tid {
+			since[e.CPU] = int64(e.Time)
+		}
+	}
+	return out
+}

@@ -1,10 +1,6 @@
 package cpython
 
-import (
-	"slices"
-
-	"golang.org/x/arch/x86/x86asm"
-)
+import "golang.org/x/arch/x86/x86asm"
 
 // maxColdPart bounds the code searched for the jumps of a cold part.
 const maxColdPart = 256 << 10
@@ -32,23 +28,48 @@ func (m *module) entryOf(vaddr uint64) (uint64, bool) {
 	return entry, true
 }
 
-// parentOf returns the entry of the function that a part belongs to: the one
-// its jumps lead back into. A part whose first instruction has the return
-// address on top of the stack is a function of its own.
-func (m *module) parentOf(x *frameIndex, f *fde) uint64 {
+// maxParts bounds the steps from part to part: hot, warm and cold (BOLT).
+const maxParts = 3
+
+// isEntry says whether a function begins where the FDE does: then the return
+// address is on top of the stack. The moved parts of a function begin with a
+// frame that is set up already.
+func (f *fde) isEntry() bool {
 	first := f.row(f.start)
-	if !first.known || !first.viaRBP && first.offset == 8 {
-		return f.start
+	return !first.known || !first.viaRBP && first.offset == 8
+}
+
+// parentOf returns the entry of the function that a part belongs to: the one
+// that its jumps lead into, or, if they lead into other parts only, theirs.
+func (m *module) parentOf(x *frameIndex, f *fde) uint64 {
+	own := f.start
+	for range maxParts {
+		if f.isEntry() {
+			return f.start
+		}
+		entries, parts := m.jumpTargets(x, f)
+		if entry := winner(entries); entry != nil {
+			return entry.start
+		}
+		if f = winner(parts); f == nil {
+			break
+		}
 	}
+	return own
+}
+
+// jumpTargets counts the jumps of a part into other functions, apart by whether
+// the target begins with an entry. A jump to an entry itself is a tail call.
+func (m *module) jumpTargets(x *frameIndex, f *fde) (entries, parts map[uint64]*vote) {
+	entries, parts = map[uint64]*vote{}, map[uint64]*vote{}
 	code, err := m.img.readVaddr(f.start, min(f.size, maxColdPart))
 	if err != nil {
-		return f.start
+		return nil, nil
 	}
-	votes := map[uint64]int{}
 	for off := uint32(0); ; {
 		insn, length, ok := decode(code, off)
 		if !ok {
-			break
+			return entries, parts
 		}
 		off += length
 		rel, ok := insn.Args[0].(x86asm.Rel)
@@ -59,25 +80,40 @@ func (m *module) parentOf(x *frameIndex, f *fde) uint64 {
 		if to >= f.start && to-f.start < f.size {
 			continue
 		}
-		if home, ok := x.lookup(to); ok && home.start != to {
-			votes[home.start]++
+		home, ok := x.lookup(to)
+		if !ok {
+			continue
 		}
+		votes := parts
+		if home.isEntry() {
+			if votes = entries; home.start == to {
+				continue
+			}
+		}
+		if votes[home.start] == nil {
+			votes[home.start] = &vote{fde: home}
+		}
+		votes[home.start].count++
 	}
-	return winner(votes, f.start)
 }
 
-// winner returns the key with the most votes, the smallest one of equals.
-func winner(votes map[uint64]int, none uint64) uint64 {
-	best, most := none, 0
-	keys := make([]uint64, 0, len(votes))
-	for k := range votes {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		if votes[k] > most {
-			best, most = k, votes[k]
+// vote is how many jumps lead into one function.
+type vote struct {
+	fde   *fde
+	count int
+}
+
+// winner returns the function with the most votes, of equals the one at the
+// smallest address; nil if there is none.
+func winner(votes map[uint64]*vote) *fde {
+	var best *vote
+	for _, v := range votes {
+		if best == nil || v.count > best.count || v.count == best.count && v.fde.start < best.fde.start {
+			best = v
 		}
 	}
-	return best
+	if best == nil {
+		return nil
+	}
+	return best.fde
 }

@@ -11,7 +11,7 @@ import (
 // written and reads back the same.
 func FuzzRead(f *testing.F) {
 	x := simulate(1, 2, 3)
-	plain, zipped := inBatches(f, x, 0), inBatches(f, x, 1)
+	plain, zipped := encode(f, x, testOptions, reinternEvery), inBatches(f, x, 1)
 	for _, file := range [][]byte{plain, zipped, plain[:len(plain)/2], zipped[:len(zipped)/2], encode(f, randomTrace(4), testOptions, 300), {}, {0x0a}, {0x0a, 0}} {
 		f.Add(file)
 	}

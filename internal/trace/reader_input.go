@@ -49,7 +49,11 @@ func newInput(r io.Reader) *input {
 	return in
 }
 
+// recycle takes back the buffer of a chunk that is decoded.
 func (in *input) recycle(b []byte) {
+	if cap(b) == 0 {
+		return
+	}
 	select {
 	case in.free <- b:
 	default:
@@ -216,7 +220,7 @@ func (in *input) inflate(deflated []byte) ([]byte, error) {
 			if len(b) >= maxPacket {
 				return nil, errors.New("batch inflates to more than a batch may hold")
 			}
-			b = append(make([]byte, 0, 2*cap(b)), b...)
+			b = append(make([]byte, 0, max(2*cap(b), 4096)), b...)
 		}
 		n, err := in.z.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -16,14 +16,12 @@ const (
 // wireSpec is a row of Specs prepared for the writer and the reader.
 type wireSpec struct {
 	prefix []byte // type, name and category, as they open the TrackEvent
-	tail   []byte // of a lane step: what marks the end of "nobody holds it from now on"
 	argIID uint64 // annotation name of FieldArg; 0: the kind does not annotate it
 	// enumIID is the iid of enum value 0 in the table of texts.
 	enumIID          uint64
 	enums            uint64
 	other, stack     bool
 	flowField        uint64 // 0: no flow
-	pid, tid, gil    bool
 	category, nameID uint64
 }
 

@@ -27,14 +27,17 @@ def score_orders():
 
 def render_invoices():
     while not stopping.is_set():
-        rows = ["%06d;%8.2f" % (number, number * 1.19) for number in range(500)]
-        "\n".join(rows)
+        rows = []
+        for number in range(500):
+            rows.append("%06d;%8.2f" % (number, number * 1.19))
 
 
 def resize_images():
     pixels = bytes(range(256)) * 16
     while not stopping.is_set():
-        bytearray((pixels[i] + pixels[i + 1]) // 2 for i in range(0, len(pixels), 2))
+        half = bytearray(len(pixels) // 2)
+        for i in range(len(half)):
+            half[i] = (pixels[2 * i] + pixels[2 * i + 1]) // 2
 
 
 def poll_queue():

@@ -1,4 +1,5 @@
 """Long C calls under the GIL, each in a function of its own, in turn, with a victim that wants the GIL every millisecond."""
+import math
 import random
 import re
 import time
@@ -36,6 +37,7 @@ def repeat_text(n):
 
 
 def took(call, n):
+    call(n)  # warm: memory, and the rows to sort
     begin = time.thread_time_ns()
     call(n)
     return time.thread_time_ns() - begin
@@ -43,19 +45,19 @@ def took(call, n):
 
 def sized(call, n, grow):
     """The size at which call takes about TARGET_NS: this machine's speed is not known beforehand."""
-    call(n)
-    while took(call, n) < TARGET_NS and n < 1 << 30:
-        n = grow(n)
-        call(n)
+    spent = took(call, n)
+    while spent < TARGET_NS:
+        n = grow(n, max(1.1, min(8, TARGET_NS / spent)))
+        spent = took(call, n)
     return n
 
 
 CALLS = [(call, sized(call, n, grow)) for call, n, grow in (
-    (sort_rows, 50000, lambda n: n * 5 // 4),
-    (match_pattern, 16, lambda n: n + 1),
-    (sum_numbers, 1 << 20, lambda n: n * 3 // 2),
-    (raise_power, 1 << 15, lambda n: n * 5 // 4),
-    (repeat_text, 1 << 26, lambda n: n * 3 // 2),
+    (sort_rows, 50000, lambda n, factor: int(n * factor)),
+    (match_pattern, 16, lambda n, factor: n + math.ceil(math.log2(factor))),
+    (sum_numbers, 1 << 20, lambda n, factor: int(n * factor)),
+    (raise_power, 1 << 16, lambda n, factor: int(n * factor ** 0.63)),
+    (repeat_text, 1 << 26, lambda n, factor: int(n * factor)),
 )]
 
 

@@ -8,9 +8,12 @@ How a wait can be measured from inside, although a thread that waits for the GIL
 * Pace.sleep: blocks in os.read on a timerfd, which gives the GIL away. The timer has an interval of 1 us, and the kernel
   counts the intervals passed when the read *ends*, still without the GIL: count * 1 us after the deadline is the moment at
   which the thread ran again and wanted the GIL. The first clock reading after the call is the moment at which it had it.
-* a gap in a loop that reads the clock all the time, during which the thread did not use the CPU: it was made to give the
-  GIL away and waited for it (or the kernel pre-empted it; run_delay_ns of the thread says how much that can be).
+* a gap in a loop that reads the clock all the time: the thread was made to give the GIL away and waited for it.
 * an overlong short call (os.stat): what exceeds the cheapest such call is the wait.
+
+In the last two the thread must also have slept, else the kernel took the CPU from it while it held the GIL: the time is
+neither the thread's CPU time nor, by its schedstat, time on a run queue. A wait may then still begin too early by such a
+pre-emption; run_delay_ns of the thread says how much that can be in all.
 
 Shorter than FLOOR_NS is not called a wait: a take without contention measures 3 to 15 us here.
 
@@ -30,6 +33,7 @@ import time
 from array import array
 
 FLOOR_NS = 20000
+SLEPT_NS = 3000
 MS = 1000000
 TICK_NS = 1000
 
@@ -82,24 +86,34 @@ class Log:
         self.forced = array("q")  # when: gaps, so drops that the thread did not choose
         self.voluntary = 0  # how many: calls of this module that give the GIL away
         self.began = None  # of the hold that goes on
-        self.wall = self.cpu = 0  # at the last mark
+        self.wall = self.cpu = self.delay = 0  # at the last mark
+        self.stat_fd, self.stat = -1, ctypes.create_string_buffer(96)
         self.cpu_ns = self.run_delay_ns = 0
 
     def wait(self, begin, end):
         if end - begin >= FLOOR_NS:
             self.waits.extend((begin, end))
 
+    def open(self):
+        """Called by the thread itself, first of all."""
+        self.stat_fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        self.mark()
+        self.began = clock()
+
     def mark(self):
-        """Returns for how long the thread was off the CPU since the mark before."""
-        wall, cpu = clock(), time.thread_time_ns()
-        off = (wall - self.wall) - (cpu - self.cpu) if self.wall else 0
-        self.wall, self.cpu = wall, cpu
-        return off
+        """Returns for how long the thread slept, and for how long it sat on a run queue, since the mark before."""
+        keeping.pread(self.stat_fd, self.stat, 95, 0)  # os.pread would give the GIL away
+        wall, cpu, delay = clock(), time.thread_time_ns(), int(self.stat.value.split()[1])
+        delayed = delay - self.delay
+        slept = (wall - self.wall) - (cpu - self.cpu) - delayed
+        self.wall, self.cpu, self.delay = wall, cpu, delay
+        return slept, delayed
 
     def gap(self, begin, end):
-        """A gap of a loop which reads the clock. If off the CPU, a forced drop: a hold ended and a wait began."""
-        if self.mark() < FLOOR_NS:
-            return  # an interrupt, or a halt of the virtual machine: still holding
+        """A gap of a loop which reads the clock. If the thread slept, a forced drop: a hold ended and a wait began."""
+        slept, _ = self.mark()
+        if slept < SLEPT_NS:
+            return  # an interrupt, a pre-emption, or a halt of the virtual machine: still holding
         self.wait(begin, end)
         self.forced.append(begin)
         if self.holds is not None:
@@ -117,18 +131,21 @@ class Log:
     def short_call(self, cheapest, begin, end):
         """A short GIL-releasing call took begin..end. Returns the cheapest so far, which is what it costs by itself."""
         took = end - begin
-        if took - cheapest >= FLOOR_NS:
+        if took - cheapest >= FLOOR_NS and self.mark()[0] >= SLEPT_NS:
             self.wait(begin + cheapest, end)
-        return took if took < cheapest else cheapest
+        return min(took, cheapest)
 
     def c_call(self, function, begin, cpu_ns, end):
-        """One C call under the GIL: it held for its CPU time, then the thread may have had to wait."""
-        self.calls.setdefault(function.__name__, array("q")).extend((begin, begin + cpu_ns))
-        self.wait(begin + cpu_ns, end)
+        """One C call under the GIL: it held for its CPU time and pre-emptions, then the thread may have had to wait."""
+        slept, delayed = self.mark()
+        held_until = min(end, begin + cpu_ns + delayed) if slept >= SLEPT_NS else end
+        self.calls.setdefault(function.__name__, array("q")).extend((begin, held_until))
+        self.wait(held_until, end)
 
     def finish(self):
-        with open("/proc/thread-self/schedstat") as f:
-            self.cpu_ns, self.run_delay_ns = (int(x) for x in f.read().split()[:2])
+        self.mark()
+        self.cpu_ns, self.run_delay_ns = self.cpu, self.delay
+        os.close(self.stat_fd)
 
     def json(self, measured):
         return {
@@ -176,8 +193,7 @@ class Run:
         def enter():
             with self._lock:
                 self.logs[threading.get_native_id()] = log
-            log.mark()
-            log.began = clock()
+            log.open()
             if up:
                 up.release()
             try:

@@ -19,6 +19,7 @@ def work():
 
 
 run.logs[threading.get_native_id()] = log
+log.open()
 work()
 log.finish()
 run.report()
