@@ -10,7 +10,8 @@ import (
 var gilAnalyzer = Analyzer{
 	Name: "gil",
 	Doc: "How long threads waited for each interpreter's GIL, and because of whom: every nanosecond of every wait is charged " +
-		"to the thread that held the GIL at that moment and to the line it was at, by the nearest stack sample of the same hold; " +
+		"to the thread that held the GIL at that moment and to the line it was at, by the next stack sample of the same hold " +
+		"(the last one if none follows); " +
 		"to \"handing over\" while nobody held it; or to \"unknown\". The parts sum to the wait.",
 	Run: runGIL,
 }

@@ -127,8 +127,8 @@ type Piece struct {
 // NS is the length of the piece.
 func (p Piece) NS() int64 { return int64(p.End - p.Start) }
 
-// Pieces cuts [from, to) by holder, by nearest sample of that holder inside the
-// same stretch, and at the drop request. The pieces are in order and cover the
+// Pieces cuts [from, to) by holder, by the sample of that holder inside the same
+// stretch that answers (see until), and at the drop request. The pieces are in order and cover the
 // interval exactly, which is why blame sums to the wait. waiter is the thread
 // whose wait this is, 0 if it is none.
 func (g *GIL) Pieces(from, to trace.Time, waiter int32) iter.Seq[Piece] {
@@ -167,7 +167,7 @@ func (g *GIL) cut(i int, from, stop trace.Time, holder int32, yield func(Piece) 
 	sample := none
 	if holder > 0 && s.firstSample < s.endSample {
 		n := int(s.endSample - s.firstSample - 1)
-		sample = s.firstSample + int32(sort.Search(n, func(k int) bool { return g.middle(s.firstSample+int32(k)) > from }))
+		sample = s.firstSample + int32(sort.Search(n, func(k int) bool { return g.until(s.firstSample+int32(k)) > from }))
 	}
 	for from < stop {
 		p := Piece{Start: from, End: stop, Holder: holder, Stretch: int32(i), Sample: sample}
@@ -177,21 +177,22 @@ func (g *GIL) cut(i int, from, stop trace.Time, holder int32, yield func(Piece) 
 			}
 		}
 		if sample != none && sample+1 < s.endSample {
-			p.End = min(p.End, g.middle(sample))
+			p.End = min(p.End, g.until(sample))
 		}
 		if !yield(p) {
 			return false
 		}
 		from = p.End
-		for sample != none && sample+1 < s.endSample && g.middle(sample) <= from {
+		for sample != none && sample+1 < s.endSample && g.until(sample) <= from {
 			sample++
 		}
 	}
 	return true
 }
 
-// middle is where the nearest sample changes from k to k+1.
-func (g *GIL) middle(k int32) trace.Time {
-	a, b := g.Samples[k].Time, g.Samples[k+1].Time
-	return a + (b-a+1)/2
-}
+// until is where sample k ceases to answer and the next one takes over: at its
+// own moment. A sample answers for the time before it, and the last one of a
+// hold also for the rest. Waits begin, and are sampled first, when somebody has
+// just taken the GIL: to charge what follows to that line, where the holder only
+// passed by, would blame whatever it does first.
+func (g *GIL) until(k int32) trace.Time { return g.Samples[k].Time }

@@ -23,6 +23,7 @@ type stackSite struct {
 	python SiteID // the site without its native part
 	full   SiteID // with it
 	told   bool   // the stack has native frames: an empty Native then means plain bytecode
+	inner  string // "module function" of a leaf in the interpreter itself
 }
 
 type siteMaker struct {
@@ -42,14 +43,18 @@ func (tl *Timeline) resolveSites() {
 		tl.stacks[i] = m.stack(frames)
 	}
 	r := siteResolver{tl: tl, near: make([]nearest, len(tl.Sites))}
+	b := newBuiltins(m)
 	for i := range tl.GILs {
 		g := &tl.GILs[i]
-		for _, s := range g.Lane {
+		for k := range g.Lane {
+			s := &g.Lane[k]
 			if s.firstSample < s.endSample {
 				r.stretch(g.Samples[s.firstSample:s.endSample])
+				b.count(s, g.Samples[s.firstSample:s.endSample])
 			}
 		}
 	}
+	b.name(tl)
 }
 
 // SiteOf is the site of a stack's leaf.
@@ -62,7 +67,7 @@ func (tl *Timeline) SiteOf(stack trace.StackID) SiteID {
 
 func (m *siteMaker) stack(ids []trace.FrameID) stackSite {
 	var s Site
-	told := false
+	told, inner := false, ""
 	for depth, id := range ids {
 		if int(id) >= len(m.tl.Trace.Frames) {
 			break
@@ -74,11 +79,14 @@ func (m *siteMaker) stack(ids []trace.FrameID) stackSite {
 		}
 		if depth == 0 {
 			told, s.Native = true, m.nativeName(id, f)
+			if function := m.string(f.Function); s.Native == "" && !isEvalLoop(function) {
+				inner = path.Base(m.string(f.Module)) + " " + function
+			}
 		}
 	}
 	python := s
 	python.Native = ""
-	return stackSite{python: m.id(python), full: m.id(s), told: told}
+	return stackSite{python: m.id(python), full: m.id(s), told: told, inner: inner}
 }
 
 func (m *siteMaker) id(s Site) SiteID {

@@ -1,6 +1,8 @@
 package cpython
 
 import (
+	"debug/elf"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -51,7 +53,12 @@ func TestOpen(t *testing.T) {
 		proc := testpy.Start(t, i, waiter)
 		begin := time.Now()
 		p := open(t, proc.PID)
-		t.Logf("Open took %v: %+v", time.Since(begin), p.Build)
+		if d := time.Since(begin); d > 60*time.Millisecond {
+			t.Errorf("Open took %v", d)
+		}
+		if want := strings.HasPrefix(i.Path, "/usr/bin/") || i.Minor == 14; p.Build.Stripped != want || p.Build.Shared == want || p.Build.PIE == want {
+			t.Errorf("build %+v", p.Build)
+		}
 		if p.Version.String() != i.Version {
 			t.Errorf("version %v, want %s", p.Version, i.Version)
 		}
@@ -103,12 +110,43 @@ func TestLibcSites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range sites {
-			t.Logf("%+v", s)
-			if s.Cost != Emulated || !strings.HasPrefix(s.Path, "/proc/") {
-				t.Errorf("%s: %+v", s.Name, s)
+		for n, s := range sites {
+			if s.Cost != Emulated || s.Addr-uint64(s.Skip) != defaultVersion(t, p, s.Name) {
+				t.Errorf("site %d %+v, want the default version", n, s)
 			}
 		}
-		t.Logf("%+v", p.Libc())
+		if c := p.Libc(); c.Kind != Glibc || c.Version == "" {
+			t.Errorf("C library %+v", c)
+		}
+		if _, err := p.LibcSites("no_such_function"); !errors.Is(err, ErrNoSymbol) {
+			t.Errorf("no_such_function: error %v, want ErrNoSymbol", err)
+		}
 	})
+}
+
+// defaultVersion returns the address of libc's name@@VERSION, found with the
+// reader of the Go library instead of our own.
+func defaultVersion(t *testing.T, p *Process, name string) uint64 {
+	t.Helper()
+	for _, m := range p.Maps() {
+		if !m.Exec || m.Path != p.Libc().Path {
+			continue
+		}
+		f, err := elf.Open(m.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		symbols, err := f.DynamicSymbols()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range symbols {
+			if s.Name == name && !s.VersionIndex.IsHidden() && s.Section != elf.SHN_UNDEF {
+				return m.Start - m.Offset + s.Value // libc's text has equal offset and address
+			}
+		}
+	}
+	t.Fatalf("no %s in %q", name, p.Libc().Path)
+	return 0
 }

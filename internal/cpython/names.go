@@ -24,7 +24,7 @@ func (p *Process) ThreadNames() (map[uint64]string, error) {
 		}
 		return names, fmt.Errorf("read the thread names of process %d: %w; names stay unknown", p.PID, err)
 	}
-	attributes := map[uint64]uint64{}
+	attributes := map[uint64]uint64{} // places of _name, see instanceAttribute
 	objs, idents := []objectRead{}, []uint64{}
 	for _, e := range active {
 		ident, ok := p.readInt(e.key)

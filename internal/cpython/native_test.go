@@ -13,10 +13,9 @@ import (
 // sleeper has its main thread blocked in a C function that is called with the
 // GIL held.
 const sleeper = `
-import ctypes, sys, threading
+import ctypes
 usleep = ctypes.PyDLL(None).usleep
 print("ready")
-threading.Timer(0.0, lambda: None)
 usleep(30000000)
 `
 

@@ -51,10 +51,13 @@ func (p *Process) Close() error {
 func (p *Process) Alive() error {
 	fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
-	if err == nil && n == 0 {
-		return nil
+	for errors.Is(err, unix.EINTR) { // the Go runtime signals its own threads
+		n, err = unix.Poll(fds, 0)
 	}
-	return fmt.Errorf("process %d: %w; nothing more can be read from it", p.PID, ErrGone)
+	if n > 0 && fds[0].Revents&unix.POLLIN != 0 {
+		return fmt.Errorf("process %d: %w; nothing more can be read from it", p.PID, ErrGone)
+	}
+	return nil
 }
 
 // Read fills buf with the memory of the process at addr.

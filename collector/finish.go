@@ -1,0 +1,76 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gilscope/internal/trace"
+)
+
+// finish detaches, drains the ring, and only then counts: in this order nothing
+// is in flight while it is counted.
+func (s *session) finish() error {
+	begun := time.Now()
+	errs := []error{s.probes.Detach()}
+	s.sum.Detach = time.Since(begun)
+	for {
+		if err := s.probes.Read(&s.batch, 0); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		if s.batch.Len() == 0 {
+			break
+		}
+		s.consume(true)
+	}
+	at := now()
+	for _, p := range s.d.procs {
+		if !p.exited {
+			s.name(p)
+			s.d.close(p, at, trace.WaitUnknown)
+		}
+		unix.Close(s.pidfds[p.pid])
+		if p.py != nil {
+			p.py.Close()
+		}
+	}
+	errs = append(errs, s.footer(at))
+	if err := s.w.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err))
+	}
+	s.sum.Bytes = s.w.Written()
+	return errors.Join(errs...)
+}
+
+// footer counts what was produced and lost, and closes the trace with it.
+func (s *session) footer(at trace.Time) error {
+	counts, err := s.probes.Counts()
+	var hits int64
+	for cpu, c := range counts {
+		s.sum.Produced += int64(c.Produced)
+		s.sum.Lost += int64(c.Lost)
+		hits += int64(c.Hits)
+		if c.Lost > 0 {
+			s.w.Note(trace.Note{Time: at, Name: trace.NoteLost, Args: []trace.Arg{
+				{Key: "events", Num: int64(c.Lost)}, {Key: "cpu", Num: int64(cpu)}, {Key: "what", Text: "ring"}}})
+		}
+	}
+	s.sum.Stored, s.sum.Events, s.sum.Repaired = s.d.records, s.d.events, s.d.repaired
+	var unresolved int64
+	for _, p := range s.d.procs {
+		if p.stacks != nil {
+			unresolved += p.stacks.unresolved
+		}
+	}
+	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: []trace.Arg{
+		{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events},
+		{Key: "produced", Num: s.sum.Produced}, {Key: "stored", Num: s.sum.Stored},
+		{Key: "lost", Num: s.sum.Lost}, {Key: "repaired", Num: s.sum.Repaired},
+		{Key: "stacks_unresolved", Num: unresolved}, {Key: "probe_hits", Num: hits},
+		{Key: "recorder_cpu_ns", Num: cpuTime()},
+	}})
+	return err
+}
