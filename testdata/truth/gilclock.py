@@ -114,6 +114,8 @@ class Log:
         slept, _ = self.mark()
         if slept < SLEPT_NS:
             return  # an interrupt, a pre-emption, or a halt of the virtual machine: still holding
+        if slept > end - begin:
+            begin, end = end, self.wall  # more than fits into the gap: the GIL was lost while this looked at it
         self.wait(begin, end)
         self.forced.append(begin)
         if self.holds is not None:
