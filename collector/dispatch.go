@@ -15,6 +15,7 @@ type dispatcher struct {
 	procs    map[int32]*process
 	tids     map[int32]*thread // of all targets
 	now      trace.Time        // of the newest record
+	end      trace.Time        // of the recording, once it is known: what comes later is not told
 	records  int64
 	events   int64
 	repaired int64
@@ -32,6 +33,9 @@ func (d *dispatcher) record(r probes.Record) {
 	d.records++
 	d.now = max(d.now, trace.Time(r.Ts))
 	p := d.procs[int32(r.Tgid)]
+	if d.end != 0 && trace.Time(r.Ts) > d.end {
+		return
+	}
 	if p == nil || p.exited && r.Kind != probes.KindSwitch {
 		return
 	}
@@ -307,10 +311,22 @@ func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 		p.gil.ends(t, at, how)
 	}
 	p.gil.flushHandOff()
+	d.noteTotals(p, at)
 	p.waiters.flush(at + late)
 	if p.gil.full {
 		p.busy.flush(at)
 	}
+}
+
+// noteTotals writes what the interpreter counted beside what we did.
+func (d *dispatcher) noteTotals(p *process, at trace.Time) {
+	n := &p.gil.totals
+	args := []trace.Arg{{Key: "interpreter", Num: int64(p.gil.number)}, {Key: "switches", Num: n.switches()},
+		{Key: "span_ns", Num: int64(n.last.time - n.first.time)}}
+	if p.gil.full {
+		args = append(args, trace.Arg{Key: "takes", Num: n.takes}, trace.Arg{Key: "changes", Num: n.changes})
+	}
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteGIL, Args: args})
 }
 
 // flush emits the counters up to the moment before which nothing changes.

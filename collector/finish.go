@@ -11,9 +11,11 @@ import (
 )
 
 // finish detaches, drains the ring, and only then counts: in this order nothing
-// is in flight while it is counted.
+// is in flight while it is counted. The recording ends before the first program
+// is detached, since from then on some see what others do not.
 func (s *session) finish() error {
-	begun := time.Now()
+	begun, at := time.Now(), now()
+	s.d.end = at
 	errs := []error{s.probes.Detach()}
 	s.sum.Detach = time.Since(begun)
 	for {
@@ -26,7 +28,6 @@ func (s *session) finish() error {
 		}
 		s.consume(true)
 	}
-	at := now()
 	for _, p := range s.d.procs {
 		if !p.exited {
 			s.name(p)

@@ -8,16 +8,26 @@ func (g *gil) taken(t *thread, s sample) {
 	if t.wait.open {
 		g.waitEnds(t, s.time, trace.WaitTaken)
 	}
-	g.takes++
 	if !g.full {
 		return
 	}
+	g.count(t, s)
 	g.takeOver(t, s.time)
 	flow := g.handOff(t)
 	t.held, t.since = true, s.time
 	g.emit(trace.Event{Time: s.time, Kind: trace.GILHoldBegin, TID: t.tid, Flow: flow})
 	g.lane.known, g.lane.switches = true, s.switches
 	g.lane.set(s.time, t.tid)
+}
+
+// count adds a take to the totals.
+func (g *gil) count(t *thread, s sample) {
+	n := &g.totals
+	if n.takes++; n.takes > 1 && n.taker != t.tid {
+		n.changes++
+	}
+	n.taker = t.tid
+	n.seen(s)
 }
 
 // takeOver ends a hold whose drop was not seen (lost records, a thread that was
@@ -63,7 +73,6 @@ func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
 	g.flushHandOff()
 	t.held = false
 	at = max(at, t.since+1) // no hold is empty: in the trace, ends sort before begins
-	g.reasons[reason]++
 	g.proc.busy.add(t.since, at)
 	g.pending = &trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}
 }

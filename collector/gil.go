@@ -33,9 +33,26 @@ type gil struct {
 	emit     func(trace.Event)
 	pending  *trace.Event // detail full: a hold's end that waits for the next taker
 	flows    uint64
-	reasons  map[trace.DropReason]int64
-	takes    int64
+	totals   totals
 }
+
+// totals is what the interpreter itself counts, to hold ours against.
+type totals struct {
+	first, last    sample // the first and last time the GIL's fields were seen (detail full: at a take)
+	taker          int32  // of the last take
+	takes, changes int64  // takes, and those by another thread than the one before
+}
+
+// seen notes the GIL's fields at one more moment.
+func (n *totals) seen(s sample) {
+	if n.first.time == 0 {
+		n.first = s
+	}
+	n.last = s
+}
+
+// switches is by how much the interpreter's switch number rose.
+func (n *totals) switches() int64 { return int64(n.last.switches - n.first.switches) }
 
 // sampled takes in the GIL's fields, seen by any thread at any moment: they move
 // the holder lane, and a thread that holds the GIL does not wait any more.
@@ -48,6 +65,7 @@ func (g *gil) sampled(s sample) {
 		}
 	}
 	if !g.full {
+		g.totals.seen(s)
 		g.lane.sampled(s, holder)
 	} else if !g.lane.known {
 		g.lane.start(s)

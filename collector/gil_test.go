@@ -26,7 +26,7 @@ func newBench(full bool) *bench {
 	emit := func(e trace.Event) {
 		b.out = append(b.out, fmt.Sprintf("%d %s", e.Time/us, describe(e)))
 	}
-	b.g = &gil{proc: b.p, interval: 5000 * us, full: full, words: true, emit: emit, reasons: map[trace.DropReason]int64{}}
+	b.g = &gil{proc: b.p, interval: 5000 * us, full: full, words: true, emit: emit}
 	b.g.lane.step = func(at trace.Time, holder int32) {
 		emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
 	}

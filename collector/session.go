@@ -213,9 +213,8 @@ func (s *session) follow(p *process, py *cpython.Process, plan probes.Plan, inte
 	emit := func(e trace.Event) { s.d.event(p, e) }
 	p.gil = &gil{
 		proc: p, interval: trace.Time(interval), emit: emit,
-		full:    plan.Detail == probes.Full,
-		words:   py.Libc().Kind == cpython.Glibc,
-		reasons: map[trace.DropReason]int64{},
+		full:  plan.Detail == probes.Full,
+		words: py.Libc().Kind == cpython.Glibc,
 	}
 	p.gil.lane.step = func(at trace.Time, holder int32) {
 		emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
@@ -315,6 +314,7 @@ func (s *session) housekeep() error {
 	if time.Since(s.named) > 200*time.Millisecond {
 		s.named = time.Now()
 		for _, p := range s.d.procs {
+			s.checkInterval(p)
 			if p.unnamed && !p.exited {
 				s.name(p)
 			}

@@ -128,3 +128,17 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// checkInterval notices sys.setswitchinterval: drop requests come by it.
+func (s *session) checkInterval(p *process) {
+	if p.py == nil || p.gil == nil || p.exited {
+		return
+	}
+	interps, err := p.py.Interpreters()
+	if err != nil || trace.Time(interps[0].Interval) == p.gil.interval {
+		return
+	}
+	p.gil.interval = trace.Time(interps[0].Interval)
+	s.w.Note(trace.Note{Time: now(), PID: p.pid, Name: trace.NoteInterval, Args: []trace.Arg{
+		{Key: "interpreter", Num: interps[0].ID}, {Key: "interval_ns", Num: int64(interps[0].Interval)}}})
+}

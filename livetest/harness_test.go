@@ -136,8 +136,7 @@ func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(in.Path, "-u", script)
-	p := testpy.StartCommand(t, cmd)
+	p := testpy.StartScript(t, in, script)
 	r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", duration}, args...)...)
 	r.wait(t)
 	if err := p.Stop(); err != nil {

@@ -1,21 +1,54 @@
 package livetest
 
 import (
+	"strings"
 	"testing"
 
 	"gilscope/internal/testpy"
 )
 
-// TestWaits records, without a probe, programs of every kind on several
-// interpreters.
+// TestWaits records, without a probe, a program of each kind.
 func TestWaits(t *testing.T) {
 	for _, program := range []string{"convoy", "native_hold", "c_calls", "cpu_threads", "mix", "churn", "many_threads"} {
-		for _, version := range []string{"3.8", "3.11", "3.13"} {
+		for _, version := range []string{"3.8", "debian-3.11.2", "3.13"} {
 			t.Run(program+"/"+version, func(t *testing.T) {
 				r := recordTruth(t, testpy.Need(t, version), program, "2s")
 				checkWaits(t, r, 0.02)
 				checkBlame(t, r)
 			})
 		}
+	}
+}
+
+// TestInterpreters records one program on every interpreter there is: who
+// waited, how long, because of which line and which C function.
+func TestInterpreters(t *testing.T) {
+	for _, in := range testpy.All(t) {
+		t.Run(in.Name, func(t *testing.T) {
+			r := recordTruth(t, in, "native_hold", "1500ms")
+			checkWaits(t, r, 0.02)
+			checkBlame(t, r)
+			checkNative(t, r, "usleep")
+		})
+	}
+}
+
+// checkNative wants the C function named in nearly all of the blame.
+func checkNative(t *testing.T, r recording, function string) {
+	t.Helper()
+	var all, named int64
+	for _, g := range r.report.GIL {
+		for _, b := range g.Blame {
+			if b.Holder.Site == nil || b.Holder.Site.Function == nil || short(*b.Holder.Site.Function) != "legacy_checksum" {
+				continue
+			}
+			all += b.WaitNS
+			if n := b.Holder.Site.Native; n != nil && strings.HasSuffix(*n, " "+function) {
+				named += b.WaitNS
+			}
+		}
+	}
+	if float64(named) < 0.95*float64(all) || all == 0 {
+		t.Errorf("%s is named for %.1f of %.1f ms", function, ms(named), ms(all))
 	}
 }

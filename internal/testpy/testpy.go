@@ -141,6 +141,12 @@ func Start(t testing.TB, interp Interpreter, script string, args ...string) *Pro
 	return StartCommand(t, exec.Command(interp.Path, append([]string{"-u", "-c", script}, args...)...))
 }
 
+// StartScript is Start for a script in a file.
+func StartScript(t testing.TB, interp Interpreter, path string, args ...string) *Proc {
+	t.Helper()
+	return StartCommand(t, exec.Command(interp.Path, append([]string{"-u", path}, args...)...))
+}
+
 // StartCommand is Start for a prepared command.
 func StartCommand(t testing.TB, cmd *exec.Cmd) *Proc {
 	t.Helper()

@@ -22,6 +22,10 @@ const (
 	NoteExit = "exit"
 	// NoteInterval says that the switch interval changed: interval_ns.
 	NoteInterval = "switch interval"
+	// NoteGIL sums up one GIL at the end: interpreter, switches (by how much the interpreter's own
+	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
+	// (takes by another thread than the one before; equal to switches unless something was lost).
+	NoteGIL = "gil totals"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone), events, produced, stored,
 	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,
 	// recorder_cpu_ns. Its presence is the footer.

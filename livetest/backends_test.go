@@ -1,0 +1,231 @@
+package livetest
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gilscope/internal/testpy"
+	"gilscope/internal/trace"
+	"gilscope/oracle"
+)
+
+// way is one way to observe a GIL, with what -v must say of it.
+type way struct {
+	detail, backend string
+}
+
+func (w way) String() string { return w.detail + "-" + w.backend }
+
+var ways = []way{{"waits", "futex"}, {"waits", "condvar"}, {"full", "condvar"}, {"full", "take_gil"}}
+
+// TestWaysAgree records one program by every way at the same time: they must
+// tell the same story. On a stripped interpreter take_gil has no symbol and is
+// refused with a word; the others need none.
+func TestWaysAgree(t *testing.T) {
+	for _, version := range []string{"3.8", "debian-3.11.2", "3.12", "3.14"} {
+		for program, share := range map[string]float64{"mix": 0.02, "many_short": 0.10} {
+			t.Run(version+"/"+program, func(t *testing.T) { waysAgree(t, testpy.Need(t, version), program, share) })
+		}
+	}
+}
+
+func waysAgree(t *testing.T, in testpy.Interpreter, program string, share float64) {
+	script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", program+".py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := testpy.StartScript(t, in, script)
+	stripped := strings.HasPrefix(in.Name, "debian") || in.Minor == 14
+	recorders := map[way]*recorder{}
+	for _, w := range ways {
+		if stripped && w.backend == "take_gil" {
+			continue
+		}
+		recorders[w] = startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "2s", "--detail", w.detail, "--gil-backend", w.backend, "--hz", "0")
+	}
+	recordings := map[way]recording{}
+	from, to := int64(0), int64(1<<62)
+	for w, r := range recorders {
+		r.wait(t)
+		if !strings.Contains(r.said(), "backend "+w.backend) {
+			t.Errorf("%v: -v does not name the backend:\n%s", w, r.said())
+		}
+		recordings[w] = open(t, r, nil)
+		from, to = max(from, recordings[w].from), min(to, recordings[w].to)
+	}
+	if err := p.Stop(); err != nil {
+		t.Errorf("the program was harmed: %v", err)
+	}
+	base := way{"full", "condvar"}
+	for _, w := range ways {
+		if r, ok := recordings[w]; ok && w != base {
+			compareWays(t, w, recordings[base].trace, r.trace, from, to, share)
+		}
+	}
+}
+
+// compareWays holds the waits of every thread in one recording to those in another.
+func compareWays(t *testing.T, w way, want, got *trace.Trace, from, to int64, share float64) {
+	t.Helper()
+	for _, th := range want.Threads {
+		a := pairsOf(want, th.TID, trace.GILWaitBegin, trace.GILWaitEnd).within(from, to)
+		b := pairsOf(got, th.TID, trace.GILWaitBegin, trace.GILWaitEnd).within(from, to)
+		off := b.total() - a.total()
+		if limit := max(int64(share*float64(a.total())), 2e6); off > limit || -off > limit {
+			t.Errorf("%v: %s waited %.3f ms in %d, by full-condvar %.3f ms in %d", w, th.Name, ms(b.total()), len(b), ms(a.total()), len(a))
+		} else if testing.Verbose() && a.total() > 0 {
+			t.Logf("%v: %s waited %.3f ms in %d, by full-condvar %.3f ms in %d (%+.2f %%)", w, th.Name, ms(b.total()), len(b),
+				ms(a.total()), len(a), 100*float64(off)/float64(a.total()))
+		}
+	}
+}
+
+// TestHolds compares the holds that full detail sees with those that a program
+// measured, and takes and drops with the interpreter's own count.
+func TestHolds(t *testing.T) {
+	for _, version := range []string{"3.8", "3.9", "3.10", "debian-3.11.2", "3.12", "3.13", "3.14"} {
+		t.Run(version, func(t *testing.T) {
+			r := recordTruth(t, testpy.Need(t, version), "holds", "2s", "--detail", "full")
+			checkHolds(t, r)
+			checkCounts(t, r)
+			checkSQL(t, r)
+		})
+	}
+}
+
+// checkHolds holds the time that each thread held the GIL to 2 % or 2 ms. What
+// the program cannot see of its own hold is the way from the take to its next
+// line of Python and from its last line to the drop.
+func checkHolds(t *testing.T, r recording) {
+	t.Helper()
+	for tid, th := range r.truth.Threads {
+		if th.Holds == nil {
+			continue
+		}
+		truth := normal(th.Holds).within(r.from, r.to)
+		ours := pairsOf(r.trace, tid, trace.GILHoldBegin, trace.GILHoldEnd).within(r.from, r.to)
+		off := ours.total() - truth.total()
+		if limit := max(truth.total()/50, 2e6); off > limit || -off > limit {
+			t.Errorf("%s held %.3f ms in %d, measured itself %.3f ms in %d", th.Role, ms(ours.total()), len(ours), ms(truth.total()), len(truth))
+		}
+		t.Logf("%s held %.3f ms in %d, measured itself %.3f ms in %d", th.Role, ms(ours.total()), len(ours), ms(truth.total()), len(truth))
+	}
+}
+
+// checkCounts: every take has its drop, and the takes that changed the holder
+// are as many as the interpreter's switch number says.
+func checkCounts(t *testing.T, r recording) {
+	t.Helper()
+	balance := map[int32]int{}
+	for _, e := range r.trace.Events {
+		switch e.Kind {
+		case trace.GILHoldBegin:
+			balance[e.TID]++
+		case trace.GILHoldEnd:
+			balance[e.TID]--
+		}
+	}
+	for tid, n := range balance {
+		if n < -1 || n > 1 {
+			t.Errorf("thread %d: %d more takes than drops", tid, n)
+		}
+	}
+	n := note(t, r.trace, trace.NoteGIL)
+	if n["changes"] != n["switches"] || n["takes"] == 0 {
+		t.Errorf("%d takes, %d of them by another thread; the interpreter counts %d switches", n["takes"], n["changes"], n["switches"])
+	}
+	t.Logf("%d takes, %d changes of holder, switch_number rose by %d", n["takes"], n["changes"], n["switches"])
+}
+
+// note returns the numbers of the last note of that name.
+func note(t testing.TB, tr *trace.Trace, name string) map[string]int64 {
+	t.Helper()
+	var out map[string]int64
+	for _, n := range tr.Notes {
+		if n.Name != name {
+			continue
+		}
+		out = map[string]int64{}
+		for _, a := range n.Args {
+			out[a.Key] = a.Num
+		}
+	}
+	if out == nil {
+		t.Fatalf("the trace has no note %q", name)
+	}
+	return out
+}
+
+// TestForcedAndVoluntary: threads that only compute drop because they are
+// asked, threads that sleep drop by themselves.
+func TestForcedAndVoluntary(t *testing.T) {
+	for _, version := range []string{"3.8", "3.10", "debian-3.11.2", "3.13", "3.14"} {
+		t.Run(version, func(t *testing.T) {
+			r := recordTruth(t, testpy.Need(t, version), "convoy", "1s", "--detail", "full")
+			for _, row := range r.report.Threads {
+				th := r.truth.Threads[row.TID]
+				if th == nil {
+					continue
+				}
+				forced, voluntary := *row.ForcedDrops, *row.VoluntaryDrops
+				t.Logf("%s: %d forced, %d voluntary", th.Role, forced, voluntary)
+				if th.Role == "cpu" && (forced < 20 || voluntary > forced/10) || th.Role == "io" && (voluntary < 20 || forced > voluntary/10) {
+					t.Errorf("%s: %d forced and %d voluntary drops", th.Role, forced, voluntary)
+				}
+			}
+		})
+	}
+}
+
+// TestSingleThread: without a second thread there is no contention at all.
+func TestSingleThread(t *testing.T) {
+	for _, detail := range []string{"waits", "full"} {
+		r := recordTruth(t, testpy.Need(t, "3.12"), "single", "1s", "--detail", detail)
+		for _, g := range r.report.GIL {
+			if g.WaitNS != 0 || g.Waits != 0 || g.Switching.DropRequests != 0 {
+				t.Errorf("%s: %d waits, %d ns, %d drop requests", detail, g.Waits, g.WaitNS, g.Switching.DropRequests)
+			}
+		}
+		if len(r.report.Findings) > 0 {
+			t.Errorf("%s: findings %+v", detail, r.report.Findings)
+		}
+	}
+}
+
+// threadsSQL is the per-thread sums, asked of the trace itself.
+const threadsSQL = `
+SELECT t.tid AS tid,
+  sum(iif(s.name = 'GIL wait', s.dur, 0)) AS wait_ns, sum(s.name = 'GIL wait') AS waits,
+  max(iif(s.name = 'GIL wait', s.dur, 0)) AS longest_ns,
+  sum(iif(s.name = 'GIL held', s.dur, 0)) AS held_ns, sum(s.name = 'GIL held') AS holds,
+  sum(s.name = 'GIL drop request') AS requests
+FROM slice s JOIN thread_track tt ON s.track_id = tt.id JOIN thread t USING (utid)
+GROUP BY t.tid`
+
+// checkSQL loads the trace into the real Perfetto: it must import cleanly, and
+// its sums must be those of the report.
+func checkSQL(t *testing.T, r recording) {
+	t.Helper()
+	a := oracle.Ask(t, r.path, oracle.Request{SQL: []string{threadsSQL}})
+	for _, problem := range a.Problems() {
+		t.Errorf("the trace does not import cleanly: %s", problem)
+	}
+	rows := map[int64]oracle.Row{}
+	for _, row := range a.Tables[0] {
+		rows[row["tid"].(int64)] = row
+	}
+	for _, th := range r.report.Threads {
+		row := rows[int64(th.TID)]
+		if row == nil {
+			row = oracle.Row{"wait_ns": int64(0), "waits": int64(0), "longest_ns": int64(0), "held_ns": int64(0), "holds": int64(0)}
+		}
+		if row["wait_ns"] != th.GILWaitNS || row["waits"] != th.GILWaits || row["longest_ns"] != th.GILWaitMaxNS {
+			t.Errorf("thread %d: SQL says %v, the report %d ns in %d waits, longest %d ns", th.TID, row, th.GILWaitNS, th.GILWaits, th.GILWaitMaxNS)
+		}
+		if th.GILHoldNS != nil && (row["held_ns"] != *th.GILHoldNS || row["holds"] != *th.GILHolds) {
+			t.Errorf("thread %d: SQL says %v, the report held %d ns in %d holds", th.TID, row, *th.GILHoldNS, *th.GILHolds)
+		}
+	}
+}
