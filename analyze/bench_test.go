@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
@@ -32,7 +33,7 @@ func busyTrace(n int) *trace.Trace {
 		m.taken(at+24*us, tid)
 		m.add(at+25*us, trace.CPUSample, tid, trace.Event{Stack: stack})
 		holder = tid
-		at += 30 * us
+		at += 30*us + trace.Time(r.IntN(5000))
 	}
 	return m.end(at)
 }
@@ -54,4 +55,65 @@ func BenchmarkReport(b *testing.B) {
 		tl.Report()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(t.Events)), "ns/event")
+}
+
+// BenchmarkReadAnalyze: bytes of a recording to a report, what `gilscope report`
+// does. Goal: 200 ns for each event on one core (-cpu 1).
+func BenchmarkReadAnalyze(b *testing.B) {
+	t := busyTrace(1_000_000)
+	file := written(b, t)
+	b.ReportAllocs()
+	for b.Loop() {
+		back, err := trace.Read(bytes.NewReader(file))
+		if err != nil || len(back.Events) != len(t.Events) {
+			b.Fatalf("read back %d events of %d: %v", len(back.Events), len(t.Events), err)
+		}
+		Analyze(back)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(t.Events)), "ns/event")
+	b.ReportMetric(float64(len(file))/float64(len(t.Events)), "B/event")
+}
+
+// written is the trace as the recorder writes it.
+func written(b *testing.B, t *trace.Trace) []byte {
+	var file bytes.Buffer
+	w := trace.NewWriter(&file, trace.WriterOptions{Level: 1, CPUs: 4, SampleHz: 99})
+	for _, p := range t.Processes {
+		w.Process(p)
+	}
+	for _, th := range t.Threads {
+		w.Thread(th)
+	}
+	last := len(t.Notes) - 1
+	for _, n := range t.Notes[:last] {
+		w.Note(n)
+	}
+	stacks := writtenStacks(w, t)
+	for _, e := range t.Events {
+		e.Stack = stacks[e.Stack]
+		w.Event(&e)
+	}
+	w.Note(t.Notes[last])
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// writtenStacks returns the ids that the writer gives to the stacks of a trace.
+func writtenStacks(w *trace.Writer, t *trace.Trace) []trace.StackID {
+	ids := make([]trace.StackID, len(t.Stacks))
+	for i, stack := range t.Stacks {
+		var frames []trace.FrameID
+		for _, id := range stack {
+			f := t.Frames[id]
+			f.Function, f.File = w.String(t.Strings[f.Function]), w.String(t.Strings[f.File])
+			f.Module = w.String(t.Strings[f.Module])
+			frames = append(frames, w.Frame(f))
+		}
+		if len(frames) > 0 {
+			ids[i] = w.Stack(frames)
+		}
+	}
+	return ids
 }

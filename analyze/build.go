@@ -130,10 +130,7 @@ func (b *builder) event(e *trace.Event) {
 	case trace.GILDropRequest:
 		b.dropRequest(e)
 	case trace.GILHolderSeen:
-		g := b.gil(e)
-		if lane := b.tl.GILs[g].Lane; e.Other > 0 && lane[len(lane)-1].TID == e.Other {
-			b.sample(g, e.Stack)
-		}
+		b.holderSeen(e)
 	case trace.ThreadStart:
 		b.threadStart(e)
 	case trace.ThreadExit:

@@ -236,6 +236,32 @@ func answering(samples []Sample, at trace.Time) int {
 	return len(samples) - 1
 }
 
+// TestDropAnswersForUnseenHold: where a thread dropped the GIL stands for holds
+// of which nothing else is known, and for no others.
+func TestDropAnswersForUnseenHold(t *testing.T) {
+	m := newMaker("waits")
+	seen, at := m.stack("work a.py 1"), m.stack("drop a.py 2")
+	dropped := trace.Event{Other: 20, Stack: at, Arg: int64(trace.SeenDrop)}
+	m.wait(0, 10, 0)
+	m.holder(0, 20)
+	m.add(99, trace.GILHolderSeen, 20, dropped)
+	m.holder(100, 30)
+	m.holder(200, 20)
+	m.seen(210, 10, 20, seen)
+	m.add(299, trace.GILHolderSeen, 20, dropped)
+	m.holder(300, 10)
+	m.taken(300, 10)
+	got := map[string]int64{}
+	for _, b := range Analyze(m.end(400)).GIL[0].Blame {
+		if b.Holder.Site != nil && b.Holder.Site.Function != nil {
+			got[*b.Holder.Site.Function] += b.WaitNS
+		}
+	}
+	if got["drop"] != 100 || got["work"] != 100 {
+		t.Errorf("blame %v", got)
+	}
+}
+
 // TestBuiltinsAreNamed: a hold that leaves its drop request unanswered is in one
 // C call, whose most frequent function is named, also for a waiter's samples.
 func TestBuiltinsAreNamed(t *testing.T) {

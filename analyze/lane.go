@@ -106,6 +106,21 @@ func (b *builder) dropRequest(e *trace.Event) {
 	}
 }
 
+// holderSeen takes a look at the holder. What it did when it dropped the GIL
+// stands for the hold only if there was no look at it before.
+func (b *builder) holderSeen(e *trace.Event) {
+	g := b.gil(e)
+	gil := &b.tl.GILs[g]
+	cur := &gil.Lane[len(gil.Lane)-1]
+	if e.Other <= 0 || cur.TID != e.Other {
+		return
+	}
+	if trace.SeenAt(e.Arg) == trace.SeenDrop && len(gil.Samples) > int(cur.firstSample) {
+		return
+	}
+	b.sample(g, e.Stack)
+}
+
 // sample keeps a stack of the thread that the lane of GIL g names now.
 func (b *builder) sample(g int32, stack trace.StackID) {
 	if stack == 0 || int(stack) >= len(b.tl.Trace.Stacks) {

@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -17,13 +18,16 @@ type pipeline struct {
 	s       *session
 	records []probes.Record
 	cycles  uint32
+	at      uint64 // of the last record
+	chance  *rand.Rand
 }
 
 // What the story of the records is made of: on two CPUs, three threads hand the
 // GIL round, and others work without it.
 const (
 	benchPID   = 4242
-	benchStep  = 10_000 // ns between two records
+	benchBegin = 1e12   // ns
+	benchStep  = 10_000 // ns between two records, at most
 	benchLap   = 1 << 13
 	benchDepth = 6 // frames of a stack
 	benchCode  = 0x7f00_0000_0000
@@ -47,7 +51,7 @@ func newPipeline(tb testing.TB, detail probes.Detail) *pipeline {
 	for i := range uint32(holders + others) {
 		s.d.join(p, benchPID+i)
 	}
-	b := &pipeline{s: s}
+	b := &pipeline{s: s, at: benchBegin, chance: rand.New(rand.NewPCG(1, 1))}
 	for len(b.records) < benchLap {
 		b.cycle(detail == probes.Full)
 	}
@@ -57,7 +61,7 @@ func newPipeline(tb testing.TB, detail probes.Detail) *pipeline {
 // lap passes all records on as the session would, and makes them later by the
 // time they span, so that the next lap follows this one.
 func (b *pipeline) lap() {
-	span := uint64(len(b.records)) * benchStep
+	span := b.at - benchBegin
 	for i := range b.records {
 		r := &b.records[i]
 		b.s.d.record(*r)
@@ -101,7 +105,8 @@ func (b *pipeline) cycle(full bool) {
 
 // add appends a record with the GIL's fields and returns it.
 func (b *pipeline) add(fields probes.Rec, kind uint8, cpu uint16, tid, peer uint32) *probes.Record {
-	fields.Ts = 1e12 + uint64(len(b.records))*benchStep
+	b.at += 1 + b.chance.Uint64N(benchStep)
+	fields.Ts = b.at
 	fields.Kind, fields.Cpu, fields.Tgid, fields.Tid, fields.Peer = kind, cpu, benchPID, tid, peer
 	b.records = append(b.records, probes.Record{Rec: &fields})
 	return &b.records[len(b.records)-1]

@@ -191,8 +191,14 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 		return
 	}
 	p.gil.sampled(s)
-	if t := p.thread(int32(r.Tid)); t != nil && r.Word != 0 && (r.Op == opWake || r.Op == opWakeBitset) {
-		p.gil.wakes(t, at, r.Word)
+	t := p.thread(int32(r.Tid))
+	if t == nil || r.Word == 0 || r.Op != opWake && r.Op != opWakeBitset {
+		return
+	}
+	p.gil.wakes(t, at, r.Word)
+	if stack := p.stacks.python(r.Frames); stack != 0 {
+		d.noteCut(p, r)
+		p.gil.droppedAt(t, at, stack)
 	}
 }
 

@@ -88,15 +88,17 @@ func (g *gil) sleeps(t *thread, b block) {
 	taking := (b.waiting && b.word >= wordCondLo && b.word <= wordMutex && !mine) || (t.slice && !g.words)
 	t.slice = false
 	if !taking && b.waiting && b.word >= wordSwitchLo {
-		g.preempted(t, b) // in a drop it was asked for, until another thread has taken the GIL
+		g.sleepsInDrop(t, b)
 		return
 	}
 	if !taking {
-		if t.wait.open {
+		if t.wait.guess {
+			t.wait = wait{}
+		} else if t.wait.open {
 			g.waitEnds(t, t.wait.end, trace.WaitTaken)
 		}
 		if mine && b.holderStack != 0 {
-			g.emit(trace.Event{Time: s.time, Kind: trace.GILHolderSeen, TID: t.tid, Other: t.tid, Stack: b.holderStack})
+			g.emit(trace.Event{Time: s.time, Kind: trace.GILHolderSeen, TID: t.tid, Other: t.tid, Arg: int64(trace.SeenBlock), Stack: b.holderStack})
 		}
 		return
 	}
@@ -111,8 +113,16 @@ func (g *gil) sleeps(t *thread, b block) {
 	g.blocks(t, b)
 }
 
-// preempted handles a thread that left the CPU though it wants it, or sleeps
-// until its own forced drop is answered by a take. On its way
+// sleepsInDrop handles a thread that sleeps in its drop until another thread has
+// taken the GIL. If it was asked to drop it waits to have the GIL again.
+func (g *gil) sleepsInDrop(t *thread, b block) {
+	g.preempted(t, b)
+	if t.wait.guess {
+		t.wait.slept, t.wait.blocked, t.wait.sleep = true, true, b.time
+	}
+}
+
+// preempted handles a thread that left the CPU though it wants it. On its way
 // into the sleep of a wait, its wait has begun; so it has after a drop that it
 // was asked for, for then it wants the GIL back at once. That this was so shows
 // when it sleeps on the GIL next; until then the wait is a guess.
@@ -185,7 +195,7 @@ func (g *gil) tellWait(t *thread) {
 // and no wait is empty: in the trace, ends sort before begins.
 func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 	w := &t.wait
-	if w.guess {
+	if w.guess && !w.slept {
 		*w = wait{}
 		return
 	}
@@ -214,6 +224,15 @@ func (g *gil) wakes(t *thread, at trace.Time, word uint16) {
 		}
 		g.waitEnds(t, end, trace.WaitTaken)
 	}
+}
+
+// droppedAt tells where a thread dropped the GIL when it woke a waiter. That is
+// just after the drop; in the trace it stands at the end of the hold.
+func (g *gil) droppedAt(t *thread, at trace.Time, stack trace.StackID) {
+	if g.lane.holder == 0 && g.lane.last == t.tid {
+		at = min(at, g.lane.at)
+	}
+	g.emit(trace.Event{Time: at - 1, Kind: trace.GILHolderSeen, TID: t.tid, Other: t.tid, Arg: int64(trace.SeenDrop), Stack: stack})
 }
 
 // getsCPU handles a thread that was switched in.

@@ -155,6 +155,23 @@ func TestSleepsOfTheDropper(t *testing.T) {
 	b.want(t, "100 holder 0", "100 holder 12", "100 wait 11 holder 12", "950 end 11 outcome 1")
 }
 
+// A forced dropper that gets the GIL back without sleeping for it again has
+// waited all the same; one that goes to sleep elsewhere dropped for that.
+func TestForcedDropperWaitsForTheTake(t *testing.T) {
+	b := newBench(false)
+	b.p.thread(11).asked = true
+	b.leave(100, 11, 160, free(11, 7))
+	b.in(150, 11)
+	b.g.sampled(sample{time: 900 * us, holder: 11, switches: 9, locked: true})
+	b.want(t, "100 holder 0", "100 wait 11 holder 0", "150 end 11 outcome 0", "150 holder 11")
+	b = newBench(false)
+	b.p.thread(11).asked = true
+	b.leave(100, 11, 160, free(11, 7))
+	b.in(150, 11)
+	b.leave(160, 11, 0, free(12, 8))
+	b.want(t, "100 holder 0", "100 holder 12", "160 holder 0")
+}
+
 // With takes and drops seen, holds are exact, and hand-offs are linked.
 func TestTakesAndDrops(t *testing.T) {
 	b := newBench(true)

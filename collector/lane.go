@@ -7,6 +7,7 @@ import "gilscope/internal/trace"
 type lane struct {
 	known    bool
 	holder   int32      // 0: nobody
+	last     int32      // who held last
 	at       trace.Time // of the last step
 	seen     trace.Time // of the last sample
 	switches uint32     // switch number at the last sample
@@ -25,7 +26,9 @@ func (l *lane) set(at trace.Time, holder int32) {
 	if holder == l.holder {
 		return
 	}
-	l.holder, l.at = holder, at
+	if l.holder, l.at = holder, at; holder != 0 {
+		l.last = holder
+	}
 	l.step(at, holder)
 }
 

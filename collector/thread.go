@@ -22,6 +22,7 @@ type wait struct {
 	open     bool
 	told     bool // its begin is in the trace
 	guess    bool // nothing has proved yet that it is one
+	slept    bool // a guess, but the thread slept: if it then takes the GIL it was one
 	blocked  bool // the thread sleeps at present
 	slice    bool // its present or last sleep is a timed slice
 	mine     bool // the GIL's last holder was the waiter itself

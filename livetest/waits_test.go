@@ -16,28 +16,30 @@ type comparison struct {
 	tid               int32
 	role              string
 	truth, ours       int64 // total wait, ns
-	runnable          int64 // of the truth: not our wait, but the thread had no CPU
-	missed, invented  int64 // truth without ours or a lack of CPU; ours without truth
+	awake             int64 // of the truth: no wait of ours, but the thread ran or wanted to
+	missed, invented  int64 // truth in which the thread slept and we saw no wait; our waits outside the truth
 	truthN, recordedN int
 }
 
 func (c comparison) String() string {
-	return fmt.Sprintf("%-7s tid %d: truth %9.3f ms in %d, ours %9.3f ms in %d, run queue %.3f ms, missed %.3f ms, invented %.3f ms (%+.2f %%)",
-		c.role, c.tid, ms(c.truth), c.truthN, ms(c.ours), c.recordedN, ms(c.runnable), ms(c.missed), ms(c.invented), 100*c.errorShare())
+	return fmt.Sprintf("%-7s tid %d: truth %9.3f ms in %d, ours %9.3f ms in %d, awake %.3f ms, missed %.3f ms, invented %.3f ms (%+.2f %%, raw %+.2f %%)",
+		c.role, c.tid, ms(c.truth), c.truthN, ms(c.ours), c.recordedN, ms(c.awake), ms(c.missed), ms(c.invented),
+		share(c.errorNS(), c.truth), share(c.ours-c.truth, c.truth))
 }
 
 func ms(ns int64) float64 { return float64(ns) / 1e6 }
 
-// errorShare is the error of the total. Time without a CPU that the program
-// cannot tell from a wait is not held against either.
-func (c comparison) errorShare() float64 {
-	if c.truth == 0 {
+func share(part, all int64) float64 {
+	if all == 0 {
 		return 0
 	}
-	return float64(c.errorNS()) / float64(c.truth)
+	return 100 * float64(part) / float64(all)
 }
 
-func (c comparison) errorNS() int64 { return c.ours - (c.truth - c.runnable) }
+// errorNS is the error of the total. Who waits for the GIL sleeps. A program
+// that times its waits from inside also times the way to the wait and back (20
+// to 50 us here) and a lack of CPU, in which it does not sleep.
+func (c comparison) errorNS() int64 { return c.ours - (c.truth - c.awake) }
 
 // compareWaits sets every measured thread's truth beside our waits.
 func compareWaits(r recording) []comparison {
@@ -48,17 +50,21 @@ func compareWaits(r recording) []comparison {
 		}
 		truth := normal(th.Waits).within(r.from, r.to)
 		ours := pairsOf(r.trace, tid, trace.GILWaitBegin, trace.GILWaitEnd).within(r.from, r.to)
-		run := runnableOf(r.trace, tid).within(r.from, r.to)
-		both := normal(append(append([]oracle.Interval{}, ours...), run...))
+		awake := append(runningOf(r.trace, tid), runnableOf(r.trace, tid)...)
+		both := normal(append(awake, ours...)).within(r.from, r.to)
 		c := comparison{tid: tid, role: th.Role, truth: truth.total(), ours: ours.total(), truthN: len(truth), recordedN: len(ours)}
 		covered := truth.common(both)
-		c.runnable = covered - truth.common(ours)
+		c.awake = covered - truth.common(ours)
 		c.missed = c.truth - covered
 		c.invented = c.ours - truth.common(ours)
 		out = append(out, c)
 	}
 	return out
 }
+
+// long says that the waits are so long that what surrounds them hardly counts:
+// then also the plain difference must be small.
+func (c comparison) long() bool { return c.truthN > 0 && c.truth/int64(c.truthN) >= 4e6 }
 
 // Roles by what they can know of their own waits (testdata/truth/gilclock.py).
 // Exact ones time every wait to microseconds. Computing ones see a wait only as
@@ -78,6 +84,9 @@ func checkWaits(t *testing.T, r recording, share float64) {
 		off := max(c.missed, -c.errorNS())
 		if exact[c.role] {
 			off = max(off, c.errorNS())
+		}
+		if exact[c.role] && c.long() {
+			off = max(off, c.truth-c.ours, c.ours-c.truth)
 		}
 		if off > limit {
 			t.Errorf("wait is off: %v", c)
@@ -106,7 +115,7 @@ func checkAccount(t *testing.T, r recording, tid int32, share float64) {
 // least 95 % of the waited time that it blames on a thread.
 func checkBlame(t *testing.T, r recording) {
 	t.Helper()
-	var blamed, right, own int64
+	var blamed, right, own, unseen int64
 	wrong := map[string]int64{}
 	for _, g := range r.report.GIL {
 		var sum int64
@@ -118,7 +127,11 @@ func checkBlame(t *testing.T, r recording) {
 			}
 			blamed += b.WaitNS
 			holder := r.truth.Threads[*b.Holder.TID]
-			if holder != nil && measuring(b.Holder.Site) {
+			if holder != nil && b.Holder.Site == nil {
+				unseen += b.WaitNS
+				continue
+			}
+			if holder != nil && ofNoRole(b.Holder.Site) {
 				own += b.WaitNS
 				continue
 			}
@@ -132,20 +145,27 @@ func checkBlame(t *testing.T, r recording) {
 			t.Errorf("blame sums to %d ns, the waits to %d ns", sum, g.WaitNS)
 		}
 	}
-	if own > blamed/10 {
+	if own > blamed/2 {
 		t.Errorf("%.1f ms of %.1f ms are blamed on the measurement itself", ms(own), ms(blamed))
 	}
-	if blamed -= own; blamed > 0 && float64(right) < 0.95*float64(blamed) {
+	if unseen > blamed/20 {
+		t.Errorf("for %.1f ms of %.1f ms the holder's line is not known", ms(unseen), ms(blamed))
+	}
+	if blamed -= own + unseen; blamed > 0 && float64(right) < 0.95*float64(blamed) {
 		t.Errorf("blame is right for %.1f %% of %.1f ms; wrong: %v", 100*float64(right)/float64(blamed), ms(blamed), wrong)
 	}
 	t.Logf("blame right for %.2f %% of %.1f ms", 100*float64(right)/float64(max(blamed, 1)), ms(blamed))
 	checkSQL(t, r)
 }
 
-// measuring says that the holder was in the code that measures: the truth
-// programs run it in every role, so it is no role's function.
-func measuring(at *analyze.SiteRow) bool {
-	return at != nil && at.File != nil && filepath.Base(*at.File) == "gilclock.py"
+// ofNoRole says that the holder was in code that threads of every role run: the
+// measurement itself, and the start and end of a thread in the standard library.
+func ofNoRole(at *analyze.SiteRow) bool {
+	if at.File == nil {
+		return false
+	}
+	file := filepath.Base(*at.File)
+	return file == "gilclock.py" || file == "threading.py" || file == "_weakrefset.py"
 }
 
 // place names a holder and its line for a failure.
@@ -165,8 +185,19 @@ func expected(truth *oracle.Truth, waiter, holder string, at *analyze.SiteRow) b
 		return false
 	}
 	for _, e := range truth.Expect {
-		if e.WaiterRole == waiter && e.HolderRole == holder && short(*at.Function) == e.Function &&
+		if (e.WaiterRole == waiter || !measured(truth, waiter)) && e.HolderRole == holder && short(*at.Function) == e.Function &&
 			sameFile(*at.File, e.File) && int(*at.Line) >= e.Line[0] && int(*at.Line) <= e.Line[1] {
+			return true
+		}
+	}
+	return false
+}
+
+// measured says that the program expects something of waiters of this role; of
+// others, such as a main thread, any expected holder will do.
+func measured(truth *oracle.Truth, role string) bool {
+	for _, e := range truth.Expect {
+		if e.WaiterRole == role {
 			return true
 		}
 	}

@@ -56,7 +56,7 @@ const (
 	GILHoldEnd          // TID dropped the GIL; Arg: DropReason; Flow: hand-off to the next taker
 	GILHolder           // from now on TID holds the GIL, as far as known; 0: nobody (free, or being handed over)
 	GILDropRequest      // TID's switch interval expired, it asked Other to drop; Stack: Other's
-	GILHolderSeen       // TID saw Other holding the GIL (TID == Other: it blocked while holding it); Stack: Other's
+	GILHolderSeen       // TID saw Other holding the GIL; Stack: Other's; Arg: SeenAt
 	GILWaiters          // counter: Arg threads wait for the GIL from now on
 	GILBusy             // counter: the GIL was held for Arg percent of the time up to the next value
 	ThreadStart         // TID was created
@@ -71,6 +71,16 @@ type CPUMode int64
 const (
 	ModeKernel CPUMode = 1
 	ModeUser   CPUMode = 2
+)
+
+// SeenAt says at which occasion a holder's stack was seen.
+type SeenAt int64
+
+// Occasions. At a wait another thread looks; at a block or a drop the holder itself is the one who is seen.
+const (
+	SeenWait  SeenAt = iota // another thread went to sleep, waiting
+	SeenBlock               // the holder went to sleep and kept the GIL
+	SeenDrop                // the holder dropped the GIL and woke a waiter
 )
 
 // WaitOutcome says how a GIL wait ended.

@@ -89,6 +89,7 @@ type Spec struct {
 // Names of enum values, by number.
 var (
 	cpuModeNames     = []string{ModeKernel: "kernel", ModeUser: "user"}
+	seenAtNames      = []string{SeenWait: "wait", SeenBlock: "block", SeenDrop: "drop"}
 	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown"}
 	dropReasonNames  = []string{DropUnknown: "unknown", DropForced: "forced", DropVoluntary: "voluntary", DropExit: "exit"}
 )
@@ -126,7 +127,7 @@ var Specs = [numKinds]Spec{
 	GILDropRequest: {Name: "gil.drop_request", Form: FormInstant, Track: TrackThreadGIL, Category: "gil.request", Slice: "GIL drop request", Rank: 8, Fields: []Field{
 		pidField, tidField, gilField, holderField, stackField}},
 	GILHolderSeen: {Name: "gil.holder_seen", Form: FormInstant, Track: TrackThreadGIL, Category: "gil.holder", Slice: "GIL holder seen", Rank: 9, Fields: []Field{
-		pidField, tidField, gilField, holderField, stackField}},
+		pidField, tidField, gilField, holderField, {Of: FieldArg, Key: "at", Enum: seenAtNames}, stackField}},
 	GILWaiters: {Name: "gil.waiters", Form: FormCounter, Track: TrackWaiters, Rank: 10, Fields: []Field{
 		pidField, gilField, {Of: FieldArg, Key: "threads"}}},
 	GILBusy: {Name: "gil.busy", Form: FormCounter, Track: TrackBusy, Rank: 11, Fields: []Field{

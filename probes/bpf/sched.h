@@ -40,6 +40,12 @@ static __always_inline bool waits(const struct rec *r)
 	return r->word && (r->op == OP_WAIT || r->op == OP_WAIT_BITSET) && (r->flags & F_ASLEEP);
 }
 
+/* Whoever wakes a waiter and was the last to hold the GIL is dropping it. */
+static __always_inline bool drops(const struct rec *r)
+{
+	return (r->word == WORD_COND_LO || r->word == WORD_COND_HI) && r->op == OP_WAKE && r->holder_tid == r->tid;
+}
+
 /* The stacks worth having when a thread goes to sleep: its own when its wait
  * begins or when it sleeps holding the GIL, the holder's whenever it waits. */
 static __always_inline void stacks_at_block(const struct target *t, struct scratch *s, struct task_struct *prev)
@@ -150,8 +156,10 @@ int sched_waking(u64 *ctx)
 		/* Whoever wakes a thread on the GIL's words has or had the GIL: no longer waits. */
 		if (s->rec.word && (th = bpf_map_lookup_elem(&threads, &s->rec.tid)))
 			th->waiting = 0;
+		if (drops(&s->rec))
+			s->rec.nframes = walk(t, s, s->rec.holder, 0);
 	}
-	send(s, sizeof(struct rec));
+	send_scratch(s);
 	return 0;
 }
 

@@ -1,0 +1,315 @@
+package livetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gilscope/internal/testpy"
+)
+
+// outcome is how a command line ended.
+type outcome struct {
+	code           int // 128+n if signal n ended it
+	stdout, stderr string
+}
+
+// nobody is a user without any privilege.
+const nobody = 65534
+
+// runLimit bounds each run of gilscope.
+const runLimit = 30 * time.Second
+
+// command prepares gilscope; options change it before it starts.
+func command(args []string, options ...func(*exec.Cmd)) *exec.Cmd {
+	cmd := exec.Command(gilscope, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	for _, o := range options {
+		o(cmd)
+	}
+	return cmd
+}
+
+// asNobody runs gilscope without privileges.
+func asNobody(cmd *exec.Cmd) {
+	// The harness keeps its folder private; nobody must be able to reach the binary.
+	_ = os.Chmod(filepath.Dir(gilscope), 0o755)
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	cmd.Dir = "/"
+}
+
+// underSudo runs gilscope as root on behalf of nobody.
+func underSudo(cmd *exec.Cmd) {
+	_ = os.Chmod(filepath.Dir(gilscope), 0o755)
+	cmd.Env = append(os.Environ(), fmt.Sprint("SUDO_UID=", nobody), fmt.Sprint("SUDO_GID=", nobody))
+}
+
+// withInput gives gilscope a stdin.
+func withInput(text string) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) { cmd.Stdin = strings.NewReader(text) }
+}
+
+// run runs gilscope to its end.
+func run(t testing.TB, args []string, options ...func(*exec.Cmd)) outcome {
+	t.Helper()
+	return runCommand(t, command(args, options...))
+}
+
+func runCommand(t testing.TB, cmd *exec.Cmd) outcome {
+	t.Helper()
+	var out, words bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &words
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(runLimit, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	return outcome{exitOf(t, err), out.String(), words.String()}
+}
+
+// exitOf is the code a shell would show for the error of Wait.
+func exitOf(t testing.TB, err error) int {
+	t.Helper()
+	if err == nil {
+		return 0
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if ws := exit.Sys().(syscall.WaitStatus); ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return exit.ExitCode()
+}
+
+// wants fails the test unless gilscope ended with the code and said every word.
+func (o outcome) wants(t testing.TB, code int, words ...string) {
+	t.Helper()
+	if o.code != code {
+		t.Errorf("exit code %d, want %d", o.code, code)
+	}
+	for _, w := range words {
+		if !strings.Contains(o.stdout+o.stderr, w) {
+			t.Errorf("it does not say %q", w)
+		}
+	}
+	if t.Failed() {
+		t.Fatalf("stdout:\n%s\nstderr:\n%s", o.stdout, o.stderr)
+	}
+}
+
+// busyScript keeps the GIL contended until its stdin ends.
+const busyScript = `
+import sys, threading
+def work():
+    while True: pass
+for i in range(2): threading.Thread(target=work, name="worker-%d" % i, daemon=True).start()
+print("ready"); sys.stdin.read()
+`
+
+func startBusy(t testing.TB) *testpy.Proc {
+	t.Helper()
+	return testpy.Start(t, testpy.Need(t, "3.13"), busyScript)
+}
+
+// readyScript waits for its stdin and then ends, busy with nothing.
+const readyScript = `
+import sys
+print("ready"); sys.stdin.read()
+`
+
+var (
+	attachedIn = regexp.MustCompile(`attached in (\S+)`)
+	detachedIn = regexp.MustCompile(`detached in (\S+)`)
+)
+
+// TestAttachTime holds attaching and detaching to 300 ms each, as a user sees it.
+func TestAttachTime(t *testing.T) {
+	p := startBusy(t)
+	for _, detail := range []string{"waits", "full"} {
+		t.Run(detail, func(t *testing.T) {
+			var attach, detach, wall []time.Duration
+			for range 5 {
+				begun := time.Now()
+				r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "20ms", "--detail", detail)
+				wall = append(wall, time.Since(begun))
+				r.wait(t)
+				attach = append(attach, saidTime(t, r, attachedIn))
+				detach = append(detach, saidTime(t, r, detachedIn))
+			}
+			t.Logf("attach %v (from the start of the program %v), detach %v", median(attach), median(wall), median(detach))
+			if median(attach) > 300*time.Millisecond || median(detach) > 300*time.Millisecond {
+				t.Errorf("slower than 300 ms: attach %v, detach %v", attach, detach)
+			}
+		})
+	}
+	if err := p.Stop(); err != nil {
+		t.Errorf("the target was harmed: %v", err)
+	}
+}
+
+func saidTime(t testing.TB, r *recorder, form *regexp.Regexp) time.Duration {
+	t.Helper()
+	m := form.FindStringSubmatch(r.said())
+	if m == nil {
+		t.Fatalf("it does not say %v:\n%s", form, r.said())
+	}
+	d, err := time.ParseDuration(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func median(d []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(d))[len(d)/2]
+}
+
+// stallScript reads the clock all the time. It tells its longest time off the
+// CPU that was not a lack of CPU, so a stop, and a sum that a disturbed program
+// would not get right.
+const stallScript = `
+import os, sys, threading, time
+stdin = threading.Thread(target=sys.stdin.read); stdin.start()
+fd = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+delay = lambda: int(os.pread(fd, 96, 0).split()[1])
+sys.setswitchinterval(1000)
+print("ready")
+worst = total = n = 0
+wall, cpu, queued = time.monotonic_ns(), time.thread_time_ns(), delay()
+while stdin.is_alive():
+    total = (total * 31 + n) % 1000003; n += 1
+    w, c = time.monotonic_ns(), time.thread_time_ns()
+    if w - wall > 2000000:
+        q = delay()
+        worst = max(worst, (w - wall) - (c - cpu) - (q - queued))
+        queued = q
+    wall, cpu = w, c
+    if n % 1000 == 0: time.sleep(0); wall, cpu, queued = time.monotonic_ns(), time.thread_time_ns(), delay()
+again = 0
+for i in range(n): again = (again * 31 + i) % 1000003
+print(worst, again == total); sys.exit(7)
+`
+
+// TestNeverStopped attaches, at both details, to a program that watches its own
+// clock, while we watch its state.
+func TestNeverStopped(t *testing.T) {
+	p := testpy.Start(t, testpy.Need(t, "3.11"), stallScript)
+	for _, detail := range []string{"waits", "full"} {
+		r := startRecordWatched(t, p.PID, "-p", fmt.Sprint(p.PID), "-d", "100ms", "--detail", detail)
+		r.wait(t)
+	}
+	if code := exitOf(t, p.Stop()); code != 7 {
+		t.Errorf("the target ended with %d, want its 7", code)
+	}
+	var worst int64
+	var same string
+	if _, err := fmt.Sscan(p.Last, &worst, &same); err != nil || same != "True" {
+		t.Fatalf("the target printed %q: its output is not what it is without a recorder", p.Last)
+	}
+	t.Logf("longest stall %.3f ms", ms(worst))
+	if worst > 20e6 {
+		t.Errorf("the target stood still for %.3f ms", ms(worst))
+	}
+}
+
+// startRecordWatched is startRecord while the state of a process is read again
+// and again, from before the attachment until after the recording.
+func startRecordWatched(t testing.TB, pid int, args ...string) *recorder {
+	t.Helper()
+	bad, done := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(bad)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			if s := stateOf(pid); !regexp.MustCompile(`State:\t[RSD]`).MatchString(s) || !strings.Contains(s, "TracerPid:\t0\n") {
+				bad <- s
+				return
+			}
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	r := startRecord(t, args...)
+	t.Cleanup(func() {
+		close(done)
+		if s, stopped := <-bad; stopped {
+			t.Errorf("the target was stopped or traced:\n%s", s)
+		}
+	})
+	return r
+}
+
+func stateOf(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return string(b)
+}
+
+// TestDoctor: root can do everything here; nobody can do little, and is told what would help.
+func TestDoctor(t *testing.T) {
+	run(t, []string{"doctor"}).wants(t, 0, "[ok  ] kernel: Linux", "[ok  ] load and attach BPF programs", "[ok  ] attach a uprobe")
+	if o := run(t, []string{"doctor"}); strings.Contains(o.stdout, "[fail]") || strings.Contains(o.stdout, "[warn]") {
+		t.Errorf("root lacks something:\n%s", o.stdout)
+	}
+	run(t, []string{"doctor"}, asNobody).wants(t, 4, "[fail] load and attach BPF programs", "run as root", "CAP_BPF")
+	p := startBusy(t)
+	run(t, []string{"doctor", "-p", fmt.Sprint(p.PID)}).wants(t, 0, "Python 3.13", "backend futex, cost none", "backend condvar, cost emulated",
+		"pthread_cond_signal", "runs, no tracer")
+	o := run(t, []string{"doctor", "--json", "-p", fmt.Sprint(p.PID)})
+	o.wants(t, 0)
+	var doc struct {
+		Schema string
+		Checks []struct{ Status, Check, Detail string }
+	}
+	if err := json.Unmarshal([]byte(o.stdout), &doc); err != nil || doc.Schema != "gilscope.doctor/v1" || len(doc.Checks) < 8 {
+		t.Errorf("doctor --json: %v\n%s", err, o.stdout)
+	}
+}
+
+// TestProgress: a line every 10 s where there is no terminal.
+func TestProgress(t *testing.T) {
+	r := startRecord(t, "-p", fmt.Sprint(startBusy(t).PID), "-d", "10300ms")
+	r.wait(t)
+	line := regexp.MustCompile(`(?m)^rec 10s  \d+\.\dk events/s  lost 0  \d+\.\d MB$`)
+	if n := len(line.FindAllString(r.said(), -1)); n != 1 {
+		t.Errorf("%d progress lines, want 1:\n%s", n, r.said())
+	}
+}
+
+// TestProgressOnTerminal: one line that is written over, four times a second.
+func TestProgressOnTerminal(t *testing.T) {
+	master, slave := openTerminal(t)
+	cmd := command([]string{"record", "-p", fmt.Sprint(startBusy(t).PID), "-d", "700ms", "-o", filepath.Join(t.TempDir(), "t.pftrace")})
+	cmd.Stderr = slave
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	said, _ := io.ReadAll(master) // ends with EIO when the terminal's last user is gone
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if n := strings.Count(string(said), "\r\033[Krec "); n < 2 {
+		t.Errorf("%d progress lines, want 2 or more:\n%q", n, said)
+	}
+	if !regexp.MustCompile(`MB\r\nwrote `).Match(said) {
+		t.Errorf("the summary does not begin on a line of its own:\n%q", said)
+	}
+}
