@@ -3,8 +3,9 @@
 FUZZTIME ?= 10s
 BENCH ?= .
 
-# Packages whose tests need no privileges. ./livetest traces live processes: root, a kernel with BTF, and interpreters.
-UNIT = $$(go list ./... | grep -v /livetest)
+# Packages whose tests trace live processes: they need root, a kernel with BTF, and interpreters. The others do not.
+LIVE = ./livetest/... ./bench
+UNIT = $$(go list ./... | grep -v -e /livetest -e /bench)
 
 # Where the tests find what `make pythons oracle` fetched, also when sudo gives them another HOME.
 export GILSCOPE_CACHE ?= $(HOME)/.cache/gilscope
@@ -39,11 +40,11 @@ unit: ## the tests that need no root
 .PHONY: live
 live: build ## the tests that trace live processes; root, or sudo
 	@if [ "$$(id -u)" = 0 ]; then \
-		go test -count=1 -timeout 30m ./livetest/...; \
+		go test -p 1 -count=1 -timeout 30m $(LIVE); \
 	elif command -v sudo >/dev/null && sudo -v; then \
-		go test -count=1 -timeout 30m -exec 'sudo env $(SUDO_ENV)' ./livetest/...; \
+		go test -p 1 -count=1 -timeout 30m -exec 'sudo env $(SUDO_ENV)' $(LIVE); \
 	else \
-		echo "make: NOT TESTED: attaching to live processes (./livetest): it needs root, and sudo is missing or refused." >&2; \
+		echo "make: NOT TESTED: attaching to live processes ($(LIVE)): it needs root, and sudo is missing or refused." >&2; \
 		echo "make: run as root: make live" >&2; \
 		exit 1; \
 	fi
@@ -65,8 +66,9 @@ fresh:
 		{ echo "probes/bpf_*: were not what probes/bpf compiles to; they are now: commit them" >&2; exit 1; }
 
 .PHONY: bench
-bench: ## benchmarks; BENCH=regexp
+bench: ## ns per event of each step, and what recording costs its target (root, or sudo); BENCH=regexp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)
+	@if [ "$$(id -u)" = 0 ]; then go run ./bench; else go run -exec 'sudo env $(SUDO_ENV)' ./bench; fi
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, one after another; FUZZTIME=10s each

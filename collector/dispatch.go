@@ -183,7 +183,7 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	if woken == nil {
 		return
 	}
-	woken.woken = at
+	woken.woken, woken.signal = at, r.Flags&probes.FlagPrev != 0 && r.Word != 0
 	d.events++
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedWaking, CPU: r.Cpu, TID: woken.tid, Arg: int64(r.Arg)})
 	s, ok := sampleOf(r)

@@ -152,29 +152,26 @@ func (g *gil) goesOn(t *thread, s sample) bool {
 // blocks notes one sleep of a wait, and what it tells of the sleep before.
 func (g *gil) blocks(t *thread, b block) {
 	w, s := &t.wait, b.sample
-	expired := w.told && w.slice && w.end-w.sleep >= g.interval-g.interval/50 && s.locked && s.switches == w.switches
+	expired := w.expired != 0 && s.locked && s.switches == w.switches
 	if !w.told {
 		w.stack, w.holder = b.stack, s.heldBy()
 		g.tellWait(t)
 	}
 	switch {
 	case expired:
-		g.asks(t, s, w.end, b.holderStack)
+		g.asks(t, s.holder, w.expired, b.holderStack)
 	case b.holderStack != 0 && s.locked:
 		g.emit(trace.Event{Time: s.time, Kind: trace.GILHolderSeen, TID: t.tid, Other: s.holder, Stack: b.holderStack})
 	}
-	w.blocked, w.sleep = true, s.time
+	w.blocked, w.sleep, w.expired = true, s.time, 0
 	w.slice = b.word == wordCondLo || b.word == wordCondHi || b.word == 0
 	w.mine = w.mine || s.holder == t.tid
 	w.locked, w.last, w.switches = s.locked, s.holder, s.switches
 }
 
 // asks notes that a thread's switch interval expired: it asks the holder to drop.
-func (g *gil) asks(t *thread, s sample, at trace.Time, holderStack trace.StackID) {
-	if holder := g.proc.thread(s.holder); holder != nil {
-		holder.asked = true
-	}
-	g.emit(trace.Event{Time: at, Kind: trace.GILDropRequest, TID: t.tid, Other: s.holder, Stack: holderStack})
+func (g *gil) asks(t *thread, holder int32, at trace.Time, holderStack trace.StackID) {
+	g.emit(trace.Event{Time: at, Kind: trace.GILDropRequest, TID: t.tid, Other: holder, Stack: holderStack})
 }
 
 func (s sample) heldBy() int32 {
@@ -201,6 +198,9 @@ func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 	}
 	if !w.told {
 		g.tellWait(t)
+	}
+	if w.expired != 0 && how == trace.WaitTaken {
+		g.asks(t, w.last, w.expired, 0) // answered so soon that it did not sleep again
 	}
 	end = max(end, w.begin+1, w.sleep)
 	g.emit(trace.Event{Time: end, Kind: trace.GILWaitEnd, TID: t.tid, Arg: int64(how)})
@@ -242,8 +242,22 @@ func (g *gil) getsCPU(t *thread, at trace.Time) {
 	}
 	if t.wait.blocked {
 		t.wait.blocked, t.wait.onCPU = false, 0
+		g.expires(t, at)
 	}
 	t.wait.end = at
+}
+
+// expires notes that a timer and not a drop ended a slice of the wait: the
+// thread now asks the holder to drop the GIL, if that is still the same.
+func (g *gil) expires(t *thread, at trace.Time) {
+	w := &t.wait
+	if !w.slice || t.signal || !w.locked || at-w.sleep < g.interval-g.interval/50 {
+		return
+	}
+	w.expired = at
+	if holder := g.proc.thread(w.last); holder != nil {
+		holder.asked = true
+	}
 }
 
 // leavesCPU handles every switch-out, before sleeps. A thread that was asleep

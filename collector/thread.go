@@ -10,6 +10,7 @@ type thread struct {
 	lastIn  trace.Time // last time it got a CPU
 	lastOut trace.Time // last time it left one
 	woken   trace.Time // last time somebody made it runnable
+	signal  bool       // and that was a drop; otherwise a timer
 	slice   bool       // a probe saw it enter a wait; it has not slept since
 	asked   bool       // to drop the GIL, since it last took it
 	wait    wait
@@ -20,12 +21,13 @@ type thread struct {
 // wait is a GIL wait that goes on, or the start of none.
 type wait struct {
 	open     bool
-	told     bool // its begin is in the trace
-	guess    bool // nothing has proved yet that it is one
-	slept    bool // a guess, but the thread slept: if it then takes the GIL it was one
-	blocked  bool // the thread sleeps at present
-	slice    bool // its present or last sleep is a timed slice
-	mine     bool // the GIL's last holder was the waiter itself
+	told     bool       // its begin is in the trace
+	guess    bool       // nothing has proved yet that it is one
+	slept    bool       // a guess, but the thread slept: if it then takes the GIL it was one
+	blocked  bool       // the thread sleeps at present
+	slice    bool       // its present or last sleep is a timed slice
+	expired  trace.Time // when its last slice was found to have expired, 0: not
+	mine     bool       // the GIL's last holder was the waiter itself
 	begin    trace.Time
 	sleep    trace.Time // when the present or last sleep began
 	end      trace.Time // the last time it got a CPU: here the wait ends unless it goes on

@@ -95,19 +95,20 @@ func exitOf(t testing.TB, err error) int {
 	return exit.ExitCode()
 }
 
-// wants fails the test unless gilscope ended with the code and said every word.
+// wants ends the test unless gilscope ended with the code and said every word.
 func (o outcome) wants(t testing.TB, code int, words ...string) {
 	t.Helper()
+	var wrong []string
 	if o.code != code {
-		t.Errorf("exit code %d, want %d", o.code, code)
+		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", o.code, code))
 	}
 	for _, w := range words {
 		if !strings.Contains(o.stdout+o.stderr, w) {
-			t.Errorf("it does not say %q", w)
+			wrong = append(wrong, fmt.Sprintf("it does not say %q", w))
 		}
 	}
-	if t.Failed() {
-		t.Fatalf("stdout:\n%s\nstderr:\n%s", o.stdout, o.stderr)
+	if len(wrong) > 0 {
+		t.Fatalf("%s\nstdout:\n%.2000s\nstderr:\n%.2000s", strings.Join(wrong, "; "), o.stdout, o.stderr)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,6 +152,7 @@ func TestLaunchWholeLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, &recorder{trace: path, words: bytes.NewBufferString(o.stderr)}, truth)
+	r.from, r.to = measured(truth)
 	checkWaits(t, r, 0.02)
 	checkBlame(t, r)
 	names := map[int32]string{}
@@ -165,6 +167,17 @@ func TestLaunchWholeLife(t *testing.T) {
 			t.Errorf("the start of thread %d (%s) was not seen", tid, th.Name)
 		}
 	}
+}
+
+// measured is when all threads measured: before, they wait for the GIL to run at all.
+func measured(truth *oracle.Truth) (from, to int64) {
+	to = math.MaxInt64
+	for _, th := range truth.Threads {
+		if n := len(th.Waits); n > 0 {
+			from, to = max(from, th.Waits[0][0]), min(to, th.Waits[n-1][1])
+		}
+	}
+	return from, to
 }
 
 func firstStart(tr *trace.Trace, tid int32) trace.Time {
