@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"math/bits"
+	"time"
 
 	"gilscope/internal/trace"
 	"gilscope/probes"
@@ -301,7 +302,7 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 	if r.Flags&probes.FlagLast == 0 {
 		return
 	}
-	p.exited = true
+	p.exited, p.gone = true, time.Time{}
 	d.close(p, at, trace.WaitExit)
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExit, Args: []trace.Arg{
 		{Key: "code", Num: int64(p.status >> 8 & 0xff)}, {Key: "signal", Num: int64(p.status & 0x7f)}}})

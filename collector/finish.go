@@ -17,6 +17,7 @@ func (s *session) finish() error {
 	begun, at := time.Now(), now()
 	s.d.end = at
 	errs := []error{s.probes.Detach()}
+	s.prog.finish(s.o.Words)
 	s.sum.Detach = time.Since(begun)
 	for {
 		if err := s.probes.Read(&s.batch, 0); err != nil {
@@ -40,9 +41,12 @@ func (s *session) finish() error {
 	}
 	errs = append(errs, s.footer(at))
 	if err := s.w.Close(); err != nil {
-		errs = append(errs, fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err))
+		errs = append(errs, s.outputFailed(err))
 	}
 	s.sum.Bytes = s.w.Written()
+	if n := len(s.d.children); n > 0 {
+		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; give one with -p PID, or start it by exec\n", n)
+	}
 	return errors.Join(errs...)
 }
 

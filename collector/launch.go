@@ -23,11 +23,16 @@ type launched struct {
 	done chan struct{}
 }
 
+// findCommand returns an error if there is no such command.
+func findCommand(name string) error {
+	if _, err := exec.LookPath(name); err != nil {
+		return fmt.Errorf("launch %s: %w: %w: check its name and PATH", name, ErrTarget, err)
+	}
+	return nil
+}
+
 // launch starts the command behind a gate and makes it a target.
 func (s *session) launch(ctx context.Context) (*launched, error) {
-	if _, err := exec.LookPath(s.o.Command[0]); err != nil {
-		return nil, fmt.Errorf("launch %s: %w: %w", s.o.Command[0], ErrTarget, err)
-	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("launch %s: %w", s.o.Command[0], err)
@@ -47,6 +52,7 @@ func (s *session) launch(ctx context.Context) (*launched, error) {
 	if _, err := s.watch(cmd.Process.Pid); err != nil {
 		return nil, err
 	}
+	s.stub = true
 	return l, nil
 }
 

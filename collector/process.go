@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
@@ -22,7 +23,8 @@ type process struct {
 	busy    busyShare
 	unnamed bool // a thread came since names were last read
 	exited  bool
-	status  uint32 // as wait(2) has it, once exited
+	gone    time.Time // when it was first seen to have ended without a record of it
+	status  uint32    // as wait(2) has it, once exited
 }
 
 // thread returns a known thread, or nil.

@@ -67,6 +67,7 @@ type session struct {
 	clocked time.Time
 	named   time.Time
 	starts  []*starting // execed, interpreter not found yet
+	stub    bool        // the launched command has not become itself yet
 	prog    progress
 	sum     Summary
 }
@@ -110,7 +111,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		cmd.release()
 	}
 	err = s.loop(ctx)
-	err = errors.Join(err, s.finish())
+	if last := s.finish(); !errors.Is(err, ErrOutput) { // else it fails for the same reason
+		err = errors.Join(err, last)
+	}
 	if cmd != nil {
 		s.sum.Command = cmd.wait()
 	}
@@ -119,6 +122,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 
 // openTargets finds the interpreter of every pid, before anything is changed.
 func openTargets(o Options) ([]*cpython.Process, error) {
+	if len(o.Command) > 0 {
+		return nil, findCommand(o.Command[0])
+	}
 	var out []*cpython.Process
 	for _, pid := range o.PIDs {
 		if err := checkTarget(pid, o.Force); err != nil {
@@ -287,7 +293,7 @@ func (s *session) read() error {
 	if s.o.Duration > 0 {
 		wait = min(wait, max(s.o.Duration-time.Since(s.begun), 0))
 	}
-	if len(s.starts) > 0 {
+	if len(s.starts) > 0 || s.stub {
 		wait = min(wait, startEvery)
 	}
 	if err := s.probes.Read(&s.batch, wait); err != nil {
@@ -333,7 +339,12 @@ func (s *session) housekeep() error {
 
 func (s *session) flush() error {
 	if err := s.w.Flush(); err != nil {
-		return fmt.Errorf("write %s: %w: %w", s.o.Output, ErrOutput, err)
+		return s.outputFailed(err)
 	}
 	return nil
+}
+
+// outputFailed says how much of the trace there is.
+func (s *session) outputFailed(err error) error {
+	return fmt.Errorf("%w after %d bytes (so far it can be read): %w", ErrOutput, s.w.Written(), err)
 }

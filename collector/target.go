@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,8 +52,9 @@ func fields(text string) map[string]string {
 
 // starting is a target that has execed and whose interpreter is not up yet.
 type starting struct {
-	p     *process
-	since time.Time
+	p       *process
+	program string
+	since   time.Time
 }
 
 // How often and how long to look for an interpreter after an exec. A program
@@ -63,20 +66,20 @@ const (
 
 // execed is called when a target became another program.
 func (s *session) execed(p *process, _ trace.Time) {
-	for _, st := range s.starts {
-		if st.p == p {
-			st.since = time.Now()
-			return
-		}
-	}
-	s.starts = append(s.starts, &starting{p, time.Now()})
+	s.stub = false
+	s.starts = slices.DeleteFunc(s.starts, func(st *starting) bool { return st.p == p })
+	s.starts = append(s.starts, &starting{p, executable(int(p.pid)), time.Now()})
 }
 
 // findStarted observes those whose interpreter is up by now.
 func (s *session) findStarted() {
 	kept := s.starts[:0]
 	for _, st := range s.starts {
-		if !st.p.exited && !s.startedUp(st) && time.Since(st.since) < startFor {
+		switch {
+		case st.p.exited || s.startedUp(st):
+		case time.Since(st.since) > startFor:
+			s.notFound(st)
+		default:
 			kept = append(kept, st)
 		}
 	}
@@ -88,7 +91,8 @@ func (s *session) startedUp(st *starting) bool {
 	py, err := cpython.Open(int(st.p.pid))
 	switch {
 	case err == nil:
-	case errors.Is(err, cpython.ErrNotReady), errors.Is(err, cpython.ErrNotPython), errors.Is(err, cpython.ErrUnmapped):
+	case errors.Is(err, cpython.ErrNotReady), errors.Is(err, cpython.ErrNotPython), errors.Is(err, cpython.ErrUnmapped),
+		errors.Is(err, cpython.ErrGone): // its exit, or another exec, is on its way
 		return false
 	default:
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
@@ -101,11 +105,35 @@ func (s *session) startedUp(st *starting) bool {
 	return true
 }
 
+// notFound says that a target's GIL is missing in the trace, and why.
+func (s *session) notFound(st *starting) {
+	s.prog.note(s.o.Words, fmt.Sprintf("no Python was found in %s (pid %d): its scheduling only was recorded", st.program, st.p.pid))
+}
+
 // exited is called when a target's last thread has ended.
 func (s *session) exited(p *process) {
 	s.alive--
-	s.prog.note(s.o.Words, fmt.Sprintf("pid %d ended", p.pid))
+	s.prog.note(s.o.Words, fmt.Sprintf("pid %d %s", p.pid, p.end()))
+	for _, st := range s.starts {
+		if st.p == p {
+			s.notFound(st)
+		}
+	}
 }
+
+// end says how the process ended.
+func (p *process) end() string {
+	switch {
+	case !p.gone.IsZero():
+		return "ended; how it did was lost"
+	case p.status&0x7f != 0:
+		return fmt.Sprintf("was killed by signal %d (%v)", p.status&0x7f, syscall.Signal(p.status&0x7f))
+	}
+	return fmt.Sprintf("ended with code %d", p.status>>8&0xff)
+}
+
+// reapAfter is how long the record of an exit may take to come.
+const reapAfter = 200 * time.Millisecond
 
 // reap notices targets that ended without a record (it was lost).
 func (s *session) reap() {
@@ -116,6 +144,12 @@ func (s *session) reap() {
 		}
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(fds, 0); err == nil && n == 1 && !isTask(pid, pid) {
+			if p.gone.IsZero() {
+				p.gone = time.Now()
+			}
+			if time.Since(p.gone) < reapAfter {
+				continue
+			}
 			p.exited = true
 			s.d.close(p, now(), trace.WaitExit)
 			s.w.Note(trace.Note{Time: now(), PID: pid, Name: trace.NoteExit})

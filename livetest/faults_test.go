@@ -152,8 +152,8 @@ func TestTargetEnds(t *testing.T) {
 	}{
 		{"exit", 3, 0, "ended with code 3"},
 		{"_exit", 4, 0, "ended with code 4"},
-		{"SIGKILL", 0, 9, "killed by signal 9 (killed)"},
-		{"SIGSEGV", 0, 11, "killed by signal 11 (segmentation fault)"},
+		{"SIGKILL", 0, 9, "was killed by signal 9 (killed)"},
+		{"SIGSEGV", 0, 11, "was killed by signal 11 (segmentation fault)"},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			p := testpy.Start(t, testpy.Need(t, "3.10"), endScript)
@@ -302,7 +302,7 @@ func TestDiskFull(t *testing.T) {
 	p := startTruth(t, "convoy")
 	path := filepath.Join(dir, "t.pftrace")
 	o := run(t, []string{"record", "-p", fmt.Sprint(p.PID), "-o", path, "--detail", "full"})
-	o.wants(t, 5, "no space left on device", path, "it can be read")
+	o.wants(t, 5, "no space left on device", path, "so far it can be read")
 	if err := p.Stop(); err != nil {
 		t.Errorf("the target was harmed: %v", err)
 	}

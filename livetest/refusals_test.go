@@ -45,7 +45,7 @@ func TestRefusedTargets(t *testing.T) {
 	})
 	for _, version := range []string{"3.6.15", "3.7.16", "2.7.18"} {
 		t.Run(version, func(t *testing.T) {
-			record(startOld(t, version).PID).wants(t, 4, "Python 3.8 or newer")
+			record(startOld(t, version).PID).wants(t, 4, "Python", "3.8")
 		})
 	}
 	if _, err := os.Stat(out); err == nil {
@@ -100,7 +100,7 @@ func TestRefusedStates(t *testing.T) {
 	t.Run("traced", func(t *testing.T) {
 		p := startBusy(t)
 		seize(t, p.PID)
-		refusedThenForced(t, p, fmt.Sprintf("is being traced by pid %d", os.Getpid()), "detach the tracer", "--force")
+		refusedThenForced(t, p, "is being traced by pid", "detach the tracer", "--force")
 		if err := p.Stop(); err != nil {
 			t.Errorf("the target was harmed: %v", err)
 		}

@@ -83,6 +83,7 @@ type Batch struct {
 	arena []byte
 	refs  []ref
 	next  int
+	read  uint64 // when the ring was last read
 }
 
 type ref struct {
@@ -93,7 +94,7 @@ type ref struct {
 
 // settle is how far records of different CPUs may stand out of order in the
 // ring: time passes between taking a timestamp and reserving space. What is
-// younger than the newest record less this waits for the next read.
+// younger than the newest record or the last read less this waits for the next.
 const settle = 2e6 // ns
 
 // add copies the bytes of one ring entry into the batch.
@@ -138,7 +139,7 @@ func (b *Batch) sort() {
 func (b *Batch) Next(all bool) (Record, bool) {
 	for b.next < len(b.refs) {
 		r := b.refs[b.next]
-		if !all && r.ts+settle > b.refs[len(b.refs)-1].ts {
+		if !all && r.ts+settle > max(b.refs[len(b.refs)-1].ts, b.read) {
 			return Record{}, false
 		}
 		b.next++

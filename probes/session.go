@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 )
 
 // Errors of loading and attaching; each is wrapped with what failed and a remedy.
@@ -120,6 +121,7 @@ func permission(err error) error {
 // holds nothing; the batch then yields its records in time order.
 func (s *Session) Read(b *Batch, timeout time.Duration) error {
 	b.begin()
+	b.read = boottime()
 	s.ring.SetDeadline(time.Now().Add(timeout))
 	err := s.ring.ReadInto(&s.raw)
 	for err == nil {
@@ -134,6 +136,15 @@ func (s *Session) Read(b *Batch, timeout time.Duration) error {
 		return fmt.Errorf("read ring buffer: %w", err)
 	}
 	return nil
+}
+
+// boottime is the clock of the records.
+func boottime() uint64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0 // then only the records themselves tell the time
+	}
+	return uint64(ts.Nano())
 }
 
 // maxBatch bounds the memory of a batch.

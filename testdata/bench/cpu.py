@@ -1,11 +1,11 @@
-"""One thread that computes and never gives the GIL away: argv[1] times a small sum."""
-import sys
-
+"""Threads that compute and never give the GIL away of their own accord: argv[1] times a little arithmetic."""
 import fixedwork
 
-times = int(sys.argv[1])
-begin = fixedwork.wait_for_go()
-total = 0
-for i in range(times):
-    total += i * i % 7
-fixedwork.report(begin, times)
+
+def compute(times):
+    total = 0
+    for i in range(times):
+        total += i * i % 7
+
+
+fixedwork.run_threads(compute)

@@ -1,5 +1,5 @@
-"""An asyncio server that echoes argv[1] requests of a second process: 32 connections over loopback, each with one
-request under way at a time."""
+"""An asyncio server that echoes the requests of a second process: argv[2] connections over loopback with argv[1]
+requests each, one under way at a time. With a port as argv[3] it is that second process."""
 import asyncio
 import select
 import socket
@@ -8,7 +8,7 @@ import sys
 
 import fixedwork
 
-CONNECTIONS = 32
+EACH, CONNECTIONS = int(sys.argv[1]), int(sys.argv[2])
 MESSAGE = b"m" * 64
 
 
@@ -29,24 +29,24 @@ class Echo(asyncio.Protocol):
             Echo.all_echoed.set_result(None)
 
 
-async def serve(each):
+async def serve():
     loop = asyncio.get_running_loop()
     Echo.all_connected, Echo.all_echoed = loop.create_future(), loop.create_future()
-    Echo.left = CONNECTIONS * each * len(MESSAGE)
+    Echo.left = CONNECTIONS * EACH * len(MESSAGE)
     server = await loop.create_server(Echo, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = subprocess.Popen([sys.executable, __file__, str(each), str(port)], stdin=subprocess.PIPE)
+    client = subprocess.Popen([sys.executable, __file__, *sys.argv[1:], str(port)], stdin=subprocess.PIPE)
     await Echo.all_connected
     begin = fixedwork.wait_for_go()
     client.stdin.write(b"go\n")
     client.stdin.flush()
     await Echo.all_echoed
-    fixedwork.report(begin, CONNECTIONS * each)
+    fixedwork.report(begin, CONNECTIONS * EACH)
     server.close()
     client.wait()
 
 
-def load(each, port):
+def load(port):
     poll = select.epoll()
     connections = {}
     left = {}
@@ -54,7 +54,7 @@ def load(each, port):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connections[connection.fileno()] = connection
-        left[connection.fileno()] = each * len(MESSAGE)
+        left[connection.fileno()] = EACH * len(MESSAGE)
         poll.register(connection, select.EPOLLIN)
     if sys.stdin.readline() != "go\n":
         return
@@ -71,7 +71,7 @@ def load(each, port):
                 connections[number].sendall(MESSAGE)
 
 
-if len(sys.argv) > 2:
-    load(int(sys.argv[1]), int(sys.argv[2]))
+if len(sys.argv) > 3:
+    load(int(sys.argv[3]))
 else:
-    asyncio.run(serve(int(sys.argv[1]) // CONNECTIONS))
+    asyncio.run(serve())

@@ -1,5 +1,6 @@
-"""What the programs of ../../bench share: they say "ready", wait for "go", do a fixed amount of work, and say in one
-line of JSON how long it took: wall time, CPU time of the process, both ns, and how many operations it was."""
+"""What the programs of ../../bench share: they say "ready", wait for "go", do argv[1] operations in each of argv[2]
+threads (or connections), and say in one line of JSON how long it took: wall time, CPU time of the process, both ns,
+and how many operations it was."""
 import json
 import sys
 import threading
@@ -19,8 +20,9 @@ def report(begin, operations):
     print(json.dumps({"wall_ns": wall, "cpu_ns": cpu, "operations": operations}), flush=True)
 
 
-def run_threads(count, work, each):
-    """Measures count threads that each call work(each)."""
+def run_threads(work):
+    """Measures threads that each call work(operations)."""
+    each, count = int(sys.argv[1]), int(sys.argv[2])
     threads = [threading.Thread(target=work, args=(each,)) for _ in range(count)]
     begin = wait_for_go()
     for thread in threads:

@@ -1,6 +1,5 @@
-"""Four threads that each, argv[1] times, call os.stat (drop and take the GIL) and then compute for a few microseconds."""
+"""Threads that each, argv[1] times, call os.stat (drop and take the GIL) and then compute for a few microseconds."""
 import os
-import sys
 
 import fixedwork
 
@@ -12,4 +11,4 @@ def stat_and_compute(times):
         sum(range(200))
 
 
-fixedwork.run_threads(4, stat_and_compute, int(sys.argv[1]))
+fixedwork.run_threads(stat_and_compute)
