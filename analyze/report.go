@@ -86,8 +86,10 @@ type GILRow struct {
 	WaitP50NS        *int64    `json:"wait_p50_ns"` // null: there was no wait
 	WaitP99NS        *int64    `json:"wait_p99_ns"`
 	WaitMaxNS        *int64    `json:"wait_max_ns"`
-	ContendedShare   *float64  `json:"contended_share"` // part of the recording in which somebody waited
-	BusyShare        *float64  `json:"busy_share"`      // part of the recording in which it was held
+	WaitErrorShare   float64   `json:"wait_error_share"` // how far off a thread's total wait may be, as measured by our tests
+	Switches         *int64    `json:"switches"`         // by the interpreter's own count
+	ContendedShare   *float64  `json:"contended_share"`  // part of the recording in which somebody waited
+	BusyShare        *float64  `json:"busy_share"`       // part of the recording in which it was held
 	Causes           Causes    `json:"causes"`
 	Blame            []Blame   `json:"blame"` // sums to WaitNS
 	Switching        Switching `json:"switching"`

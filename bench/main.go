@@ -25,6 +25,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -33,6 +34,7 @@ type options struct {
 	rounds   int
 	quick    bool
 	json     bool
+	only     string // part of the names of the workloads
 	programs string // directory
 }
 
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 9, "runs of each workload without a recorder and with each detail")
 	flag.BoolVar(&o.quick, "quick", false, "3 rounds of little work: shows that it works, not what it costs")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
+	flag.StringVar(&o.only, "only", "", "run only the workloads whose names contain `text`")
 	flag.StringVar(&o.programs, "programs", "testdata/bench", "directory of the programs to record")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -77,6 +80,9 @@ func run(ctx context.Context, o options, out, words io.Writer) error {
 	}
 	report := newReport(py, o)
 	for _, w := range workloads {
+		if !strings.Contains(w.Name, o.only) {
+			continue
+		}
 		result, err := r.measure(ctx, w, o.rounds, words)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.Name, err)

@@ -55,7 +55,7 @@ func (s spread) iqr() float64 { return float64(s.Q3-s.Q1) / float64(s.Median) }
 type measured struct {
 	Detail      string   `json:"detail"`
 	Wall        spread   `json:"wall_ns"`
-	CPU         spread   `json:"cpu_ns"`     // of the recorded program
+	CPU         spread   `json:"cpu_ns"` // of the recorded program
 	WallRatio   ratio    `json:"wall_ratio"`
 	CPURatio    ratio    `json:"cpu_ratio"`
 	RecorderCPU spread   `json:"recorder_cpu_ns"`

@@ -280,11 +280,14 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 			delete(d.tids, t.tid)
 		}
 	}
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExec, Args: []trace.Arg{{Key: "program", Text: executable(int(p.pid))}}})
+	if at < p.looked {
+		return
+	}
 	if p.gil != nil {
 		p.gil.flushHandOff()
 	}
 	p.gil, p.py, p.stacks = nil, nil, nil
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExec, Args: []trace.Arg{{Key: "program", Text: executable(int(p.pid))}}})
 	d.onExec(p, at)
 }
 

@@ -22,6 +22,7 @@ type process struct {
 	waiters waiterCount
 	busy    busyShare
 	unnamed bool // a thread came since names were last read
+	looked  trace.Time // when its present program was looked into: earlier execs are history
 	exited  bool
 	gone    time.Time // when it was first seen to have ended without a record of it
 	status  uint32    // as wait(2) has it, once exited

@@ -67,6 +67,9 @@ const (
 // execed is called when a target became another program.
 func (s *session) execed(p *process, _ trace.Time) {
 	s.stub = false
+	if err := s.probes.Unhook(int(p.pid)); err != nil {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d became another program: detach: %v", p.pid, err))
+	}
 	s.starts = slices.DeleteFunc(s.starts, func(st *starting) bool { return st.p == p })
 	s.starts = append(s.starts, &starting{p, executable(int(p.pid)), time.Now()})
 }
@@ -88,6 +91,7 @@ func (s *session) findStarted() {
 
 // startedUp says that there is nothing more to wait for.
 func (s *session) startedUp(st *starting) bool {
+	at := now()
 	py, err := cpython.Open(int(st.p.pid))
 	switch {
 	case err == nil:
@@ -95,9 +99,11 @@ func (s *session) startedUp(st *starting) bool {
 		errors.Is(err, cpython.ErrGone): // its exit, or another exec, is on its way
 		return false
 	default:
+		st.p.looked = at
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
 		return true
 	}
+	st.p.looked = at
 	s.w.Process(trace.Process{PID: st.p.pid, PPID: parent(int(st.p.pid)), Name: executable(int(st.p.pid))})
 	if err := s.observe(st.p, py); err != nil {
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
@@ -107,7 +113,7 @@ func (s *session) startedUp(st *starting) bool {
 
 // notFound says that a target's GIL is missing in the trace, and why.
 func (s *session) notFound(st *starting) {
-	s.prog.note(s.o.Words, fmt.Sprintf("no Python was found in %s (pid %d): its scheduling only was recorded", st.program, st.p.pid))
+	s.prog.note(s.o.Words, fmt.Sprintf("no Python was found in %s: its scheduling only was recorded", st.program))
 }
 
 // exited is called when a target's last thread has ended.

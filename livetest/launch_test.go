@@ -270,3 +270,45 @@ func (l lines) await(t testing.TB, text string) string {
 		}
 	}
 }
+
+// TestExec: a program that becomes another one is looked into anew, and its probes with it.
+func TestExec(t *testing.T) {
+	script := `
+import os, sys, threading, time
+def work():
+    end = time.monotonic() + .3
+    while time.monotonic() < end: pass
+threads = [threading.Thread(target=work) for i in range(2)]
+for th in threads: th.start()
+for th in threads: th.join()
+if len(sys.argv) > 2: os.execv(sys.argv[2], [sys.argv[2], "-c", sys.argv[1], sys.argv[1]])
+`
+	in := testpy.Need(t, "3.11")
+	path := filepath.Join(t.TempDir(), "t.pftrace")
+	o := run(t, []string{"record", "--detail", "full", "-o", path, "--", in.Path, "-c", script, script, testpy.Need(t, "3.13").Path})
+	o.wants(t, 0)
+	tr := readTrace(t, path)
+	targets := notes(tr, trace.NoteTarget)
+	if len(targets) != 2 || !strings.Contains(args(targets[0]), "python=3.11") || !strings.Contains(args(targets[1]), "python=3.13") {
+		t.Fatalf("targets: %v, want Python 3.11 and then 3.13", targets)
+	}
+	var again int
+	holder := int32(0)
+	for i := range tr.Events {
+		switch e := &tr.Events[i]; e.Kind {
+		case trace.GILHoldBegin:
+			if holder == e.TID {
+				again++
+			}
+			holder = e.TID
+		case trace.GILHoldEnd:
+			holder = 0
+		}
+	}
+	if again > 0 {
+		t.Errorf("%d takes by a thread that held the GIL: probes are attached twice", again)
+	}
+	for _, n := range notes(tr, trace.NoteGIL) {
+		t.Log(args(n))
+	}
+}

@@ -10,9 +10,9 @@ import (
 // TestWaits records, without a probe, a program of each kind.
 func TestWaits(t *testing.T) {
 	for _, program := range []string{"convoy", "native_hold", "c_calls", "cpu_threads", "mix", "churn", "many_threads"} {
-		for _, version := range []string{"3.8", "debian-3.11.2", "3.13"} {
-			t.Run(program+"/"+version, func(t *testing.T) {
-				r := recordTruth(t, testpy.Need(t, version), program, "2s")
+		for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.13") {
+			t.Run(program+"/"+in.Name, func(t *testing.T) {
+				r := recordTruth(t, in, program, "2s")
 				checkWaits(t, r, 0.02)
 				checkBlame(t, r)
 			})

@@ -68,8 +68,19 @@ func (s *Session) attach(pid int, h Hook) error {
 	if err != nil {
 		return err
 	}
-	s.links = append(s.links, l)
+	s.hooks[pid] = append(s.hooks[pid], l)
 	return nil
+}
+
+// Unhook removes the hooks of a process. They outlive an exec, and then hit in
+// whatever maps the same files.
+func (s *Session) Unhook(pid int) error {
+	var errs []error
+	for _, l := range s.hooks[pid] {
+		errs = append(errs, l.Close())
+	}
+	delete(s.hooks, pid)
+	return errors.Join(errs...)
 }
 
 func (s *Session) link(ex *link.Executable, prog *ebpf.Program, pid int, h Hook) (link.Link, error) {

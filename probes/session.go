@@ -31,7 +31,8 @@ type Session struct {
 	objs  bpfObjects
 	multi bool // uprobes by uprobe_multi links (kernel >= 6.6)
 	ring  *ringbuf.Reader
-	links []closer
+	links []closer         // of what serves all targets
+	hooks map[int][]closer // by target
 	raw   ringbuf.Record
 }
 
@@ -43,7 +44,7 @@ func Open(o Options) (*Session, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: boot a kernel (>= 5.15) built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel)
 	}
-	s := &Session{multi: haveMulti()}
+	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}}
 	if err := s.load(o); err != nil {
 		return nil, err
 	}
@@ -165,6 +166,9 @@ func (s *Session) Counts() ([]Counts, error) {
 // Detach ends all recording; what the ring holds can still be read.
 func (s *Session) Detach() error {
 	var errs []error
+	for pid := range s.hooks {
+		errs = append(errs, s.Unhook(pid))
+	}
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}

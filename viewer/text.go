@@ -157,6 +157,9 @@ func (p *page) gil(r *analyze.Report, g *analyze.GILRow, top int) {
 			part(c.BeforeRequestNS, g.WaitNS), part(c.HolderBusyNS, g.WaitNS), part(c.HandoffNS, g.WaitNS))
 	}
 	s := g.Switching
+	if g.WaitErrorShare > 0.02 {
+		p.line("  accuracy  a thread's total wait may be off by %.0f%%: the GIL changes hands in microseconds", 100*g.WaitErrorShare)
+	}
 	p.line("  switching interval %s, %s, forced drops %s, voluntary %s", maybe(g.SwitchIntervalNS),
 		count(s.DropRequests, "drop request"), maybeCount(s.ForcedDrops), maybeCount(s.VoluntaryDrops))
 	if s.RequestToDropP50NS != nil {
