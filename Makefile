@@ -27,7 +27,7 @@ demo: build ## watch a bundled workload for 5 s, and report; needs only Go and p
 	@testdata/demo/run.sh
 
 .PHONY: test
-test: vet unit live ## every test; run `make pythons oracle` once before
+test: pythons oracle vet unit live ## every test, with all its set-up (root, or sudo for the live part)
 
 .PHONY: vet
 vet:

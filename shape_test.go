@@ -33,7 +33,7 @@ var noEBPF = []string{"internal/trace", "internal/cpython", "internal/safefile",
 
 // Packages that only tests and the build use may use what they need. That the
 // program itself does not use them follows from the table.
-var onlyForTests = regexp.MustCompile(`^(internal/test|livetest|oracle|tools|testdata)`)
+var onlyForTests = regexp.MustCompile(`^(internal/test|livetest|oracle|tools|testdata|bench)`)
 
 const module = "gilscope"
 

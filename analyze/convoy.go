@@ -3,6 +3,7 @@ package analyze
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"gilscope/internal/trace"
 )
@@ -44,7 +45,8 @@ func (tl *Timeline) convoys(g *GIL, interval int64) []Convoy {
 			c = &chain{end: w.Start}
 			chains[w.Thread] = c
 		}
-		if tl.Threads[w.Thread].worked(c.end, w.Start)*2 >= interval {
+		th := &tl.Threads[w.Thread]
+		if max(th.worked(c.end, w.Start), g.heldBy(th.TID, c.end, w.Start))*2 >= interval {
 			tl.flush(c, w.Thread, found)
 		}
 		c.cycles++
@@ -80,6 +82,18 @@ func (tl *Timeline) flush(c *chain, victim int32, found map[pair]*Convoy) {
 		}
 	}
 	c.cycles, c.parts = 0, nil
+}
+
+// heldBy is how long the lane shows the thread as the holder between two
+// moments: who sleeps in a C call that keeps the GIL is no victim of a convoy.
+func (g *GIL) heldBy(tid int32, from, to trace.Time) (ns int64) {
+	i := sort.Search(len(g.Lane), func(i int) bool { return g.Lane[i].End > from })
+	for ; i < len(g.Lane) && g.Lane[i].Start < to; i++ {
+		if g.Lane[i].TID == tid {
+			ns += int64(min(to, g.Lane[i].End) - max(from, g.Lane[i].Start))
+		}
+	}
+	return ns
 }
 
 // worked is how long the thread ran between two moments. Without scheduling

@@ -52,7 +52,7 @@ func samplesOf(wallMS ...int64) []sample {
 
 func TestReport(t *testing.T) {
 	r := report{Python: python{"/p", "3.12.1"}, Kernel: "6.18", CPUs: 2, Rounds: 3, PairGoal: pairGoal}
-	w := workload{Name: "stats", Goal: 1.05, Pairs: true}
+	w := workload{Name: "stats", Goal: 1.05, Unit: aPair}
 	r.Workloads = []result{newResult(w, [][]sample{samplesOf(102, 100, 90), samplesOf(104, 101, 107), samplesOf(107, 108, 110)})}
 	var out bytes.Buffer
 	if err := r.print(&out); err != nil {
@@ -123,8 +123,8 @@ func TestQuick(t *testing.T) {
 		for _, m := range w.Details {
 			checkMeasured(t, w, m)
 		}
-		if w.Pairs != (w.PairNS != nil) {
-			t.Errorf("%s: cost of pairs: %v", w.Name, w.PairNS)
+		if (w.Unit != "") != (w.UnitNS != nil) {
+			t.Errorf("%s: cost of a unit: %v", w.Name, w.UnitNS)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func checkMeasured(t *testing.T, w result, m measured) {
 			t.Errorf("%s, %s: the recorder says %+v", w.Name, m.Detail, by)
 		}
 		// Each pair is a begin and an end of a hold, and steps of the lane.
-		if w.Pairs && m.Detail == "full" && s.Events < 2*s.Operations {
+		if w.Unit == aPair && m.Detail == "full" && s.Events < 2*s.Operations {
 			t.Errorf("%s: %d events of %d takes and drops", w.Name, s.Events, s.Operations)
 		}
 	}

@@ -89,6 +89,9 @@ func run(ctx context.Context, o options, out, words io.Writer) error {
 		}
 		report.Workloads = append(report.Workloads, result)
 	}
+	if len(report.Workloads) == 0 {
+		return fmt.Errorf("-only %q: no workload has this in its name; they are in bench/workload.go", o.only)
+	}
 	if o.json {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")

@@ -69,9 +69,9 @@ type result struct {
 	workload
 	Operations int64      `json:"operations"`
 	Details    []measured `json:"details"`
-	// PairNS is what detail full costs the program for each take and drop:
-	// CPU time by round, full less none; nil where takes are not counted.
-	PairNS *spread `json:"pair_ns,omitempty"`
+	// UnitNS is what detail full costs the program for each unit: CPU time by
+	// round, full less none; nil where the workload has no unit.
+	UnitNS *spread `json:"unit_ns,omitempty"`
 }
 
 // newResult takes the samples by detail and round.
@@ -93,14 +93,14 @@ func newResult(w workload, samples [][]sample) result {
 		r.Details[i].WallRatio = ratioOf(m.Wall, base.Wall, len(samples[i]))
 		r.Details[i].CPURatio = ratioOf(m.CPU, base.CPU, len(samples[i]))
 	}
-	if w.Pairs {
-		r.PairNS = r.pairNS()
+	if w.Unit != "" {
+		r.UnitNS = r.unitNS()
 	}
 	return r
 }
 
-// pairNS has the difference of the medians as its median, as the ratios do.
-func (r *result) pairNS() *spread {
+// unitNS has the difference of the medians as its median, as the ratios do.
+func (r *result) unitNS() *spread {
 	bare, full := r.Details[0], r.Details[len(r.Details)-1]
 	var each []int64
 	for i := range full.Samples {
@@ -214,8 +214,13 @@ func (r *report) printOperations(out io.Writer, w *result) {
 		fmt.Fprintf(out, " %s %d and %d ns;", m.Detail, m.Wall.Median/w.Operations, m.CPU.Median/w.Operations)
 	}
 	fmt.Fprintln(out)
-	if p := w.PairNS; p != nil {
-		fmt.Fprintf(out, "  detail full costs %d ns of target CPU for each take and drop (rounds: %d-%d); goal %d%s\n",
-			p.Median, p.Min, p.Max, r.PairGoal, r.verdict(float64(p.Median-r.PairGoal), 0))
+	u := w.UnitNS
+	if u == nil {
+		return
 	}
+	goal := ""
+	if w.Unit == aPair {
+		goal = fmt.Sprintf("; goal %d%s", r.PairGoal, r.verdict(float64(u.Median-r.PairGoal), 0))
+	}
+	fmt.Fprintf(out, "  detail full costs %d ns of target CPU for each %s (rounds: %d-%d)%s\n", u.Median, w.Unit, u.Min, u.Max, goal)
 }

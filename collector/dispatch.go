@@ -18,6 +18,7 @@ type dispatcher struct {
 	now      trace.Time        // of the newest record
 	end      trace.Time        // of the recording, once it is known: what comes later is not told
 	records  int64
+	hits     int64 // of them, probe hits
 	events   int64
 	repaired int64
 	children map[int32]bool // started and not recorded
@@ -222,6 +223,7 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 
 // hook handles what the probes on libc or the interpreter saw.
 func (d *dispatcher) hook(p *process, r probes.Record) {
+	d.hits++
 	t := d.join(p, r.Tid)
 	s, ok := sampleOf(r)
 	if t == nil || p.gil == nil || !ok {
@@ -286,6 +288,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	}
 	if p.gil != nil {
 		p.gil.flushHandOff()
+		d.noteTotals(p, at)
 	}
 	p.gil, p.py, p.stacks = nil, nil, nil
 	d.onExec(p, at)

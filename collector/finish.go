@@ -53,7 +53,7 @@ func (s *session) finish() error {
 // footer counts what was produced and lost, and closes the trace with it.
 func (s *session) footer(at trace.Time) error {
 	counts, err := s.probes.Counts()
-	var hits int64
+	hits := s.d.hits
 	for cpu, c := range counts {
 		s.sum.Produced += int64(c.Produced)
 		s.sum.Lost += int64(c.Lost)

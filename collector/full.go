@@ -42,14 +42,14 @@ func (g *gil) takeOver(t *thread, at trace.Time) {
 // handOff tells the pending end of the last hold, linked to this take if it is
 // another thread's, and returns the link.
 func (g *gil) handOff(t *thread) uint64 {
-	if g.pending == nil {
+	end := g.pending
+	if end.Kind == trace.NoKind {
 		return 0
 	}
-	end := *g.pending
-	g.pending = nil
+	g.pending = trace.Event{}
 	if end.TID != t.tid {
-		g.flows++
-		end.Flow = uint64(g.proc.pid)<<32 | g.flows
+		g.proc.flows++
+		end.Flow = uint64(g.proc.pid)<<32 | g.proc.flows
 	}
 	g.emit(end)
 	return end.Flow
@@ -74,13 +74,13 @@ func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
 	t.held = false
 	at = max(at, t.since+1) // no hold is empty: in the trace, ends sort before begins
 	g.proc.busy.add(t.since, at)
-	g.pending = &trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}
+	g.pending = trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}
 }
 
 // flushHandOff tells a pending end of which no taker is known.
 func (g *gil) flushHandOff() {
-	if g.pending != nil {
-		g.emit(*g.pending)
-		g.pending = nil
+	if end := g.pending; end.Kind != trace.NoKind {
+		g.pending = trace.Event{}
+		g.emit(end)
 	}
 }

@@ -31,8 +31,7 @@ type gil struct {
 	words    bool // futex words tell what a thread sleeps on (glibc)
 	lane     lane
 	emit     func(trace.Event)
-	pending  *trace.Event // detail full: a hold's end that waits for the next taker
-	flows    uint64
+	pending  trace.Event // detail full: a hold's end that waits for the next taker; NoKind: none
 	totals   totals
 }
 

@@ -21,7 +21,8 @@ type process struct {
 	stacks  *stacks
 	waiters waiterCount
 	busy    busyShare
-	unnamed bool // a thread came since names were last read
+	naming  int        // how often names are still to be read
+	flows   uint64     // hand-offs so far; an exec does not end the process, so their names go on
 	looked  trace.Time // when its present program was looked into: earlier execs are history
 	exited  bool
 	gone    time.Time // when it was first seen to have ended without a record of it
@@ -46,13 +47,17 @@ func newProcess(pid int32, emit func(trace.Event)) *process {
 // maxThreads bounds what is kept of one process; more is no process but an attack.
 const maxThreads = 1 << 16
 
+// nameTries is how often names are read after a thread came: Python names it
+// only once it has the GIL, which may take some waits.
+const nameTries = 5
+
 // join returns the thread, new or known.
 func (p *process) join(tid int32) *thread {
 	t := p.threads[tid]
 	if t == nil && len(p.threads) < maxThreads {
 		t = &thread{tid: tid, proc: p}
 		p.threads[tid] = t
-		p.unnamed = true
+		p.naming = nameTries
 	}
 	return t
 }

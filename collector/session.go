@@ -257,7 +257,7 @@ func bit(b bool) int64 {
 
 // name tells the trace the names of the process's threads.
 func (s *session) name(p *process) {
-	p.unnamed = false
+	p.naming = max(p.naming-1, 0)
 	for tid, name := range p.names() {
 		s.w.Thread(trace.Thread{PID: p.pid, TID: tid, Name: name})
 	}
@@ -321,7 +321,7 @@ func (s *session) housekeep() error {
 		s.named = time.Now()
 		for _, p := range s.d.procs {
 			s.checkInterval(p)
-			if p.unnamed && !p.exited {
+			if p.naming > 0 && !p.exited {
 				s.name(p)
 			}
 		}

@@ -210,8 +210,10 @@ print(worst, again == total); sys.exit(7)
 func TestNeverStopped(t *testing.T) {
 	p := testpy.Start(t, testpy.Need(t, "3.11"), stallScript)
 	for _, detail := range []string{"waits", "full"} {
-		r := startRecordWatched(t, p.PID, "-p", fmt.Sprint(p.PID), "-d", "100ms", "--detail", detail)
+		unwatch := watchState(t, p.PID)
+		r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "100ms", "--detail", detail)
 		r.wait(t)
+		unwatch()
 	}
 	if code := exitOf(t, p.Stop()); code != 7 {
 		t.Errorf("the target ended with %d, want its 7", code)
@@ -227,9 +229,9 @@ func TestNeverStopped(t *testing.T) {
 	}
 }
 
-// startRecordWatched is startRecord while the state of a process is read again
-// and again, from before the attachment until after the recording.
-func startRecordWatched(t testing.TB, pid int, args ...string) *recorder {
+// watchState reads the state of a process again and again until the returned
+// function is called, which fails the test if it was ever stopped or traced.
+func watchState(t testing.TB, pid int) func() {
 	t.Helper()
 	bad, done := make(chan string, 1), make(chan struct{})
 	go func() {
@@ -248,14 +250,12 @@ func startRecordWatched(t testing.TB, pid int, args ...string) *recorder {
 			}
 		}
 	}()
-	r := startRecord(t, args...)
-	t.Cleanup(func() {
+	return func() {
 		close(done)
 		if s, stopped := <-bad; stopped {
 			t.Errorf("the target was stopped or traced:\n%s", s)
 		}
-	})
-	return r
+	}
 }
 
 func stateOf(pid int) string {

@@ -28,20 +28,19 @@ func recordNativeHold(t testing.TB) string {
 // TestExport: Go's own pprof reads the profiles of a real recording.
 func TestExport(t *testing.T) {
 	path := recordNativeHold(t)
-	for _, c := range []struct{ kind, want string }{
-		{"gil_wait", "poll_queue"}, {"gil_blame", "usleep"}, {"gil_hold", "legacy_checksum"}, {"cpu", "gilclock.py"},
+	busy := startRecord(t, "-p", fmt.Sprint(startBusy(t).PID), "-d", "400ms")
+	busy.wait(t)
+	for _, c := range []struct{ kind, trace, want string }{
+		{"gil_wait", path, "poll_queue"}, {"gil_blame", path, "usleep"}, {"gil_hold", path, "usleep"}, {"cpu", busy.trace, "work"},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "p.pb.gz")
-			run(t, []string{"export", path, "--to", "pprof", "--type", c.kind, "-o", file}).wants(t, 0)
-			top, err := exec.Command("go", "tool", "pprof", "-top", "-cum", "-files=false", file).CombinedOutput()
-			if c.kind == "cpu" {
-				top, err = exec.Command("go", "tool", "pprof", "-top", "-cum", "-files", file).CombinedOutput()
-			}
+			run(t, []string{"export", c.trace, "--to", "pprof", "--type", c.kind, "-o", file}).wants(t, 0)
+			top, err := exec.Command("go", "tool", "pprof", "-top", "-cum", file).CombinedOutput()
 			if err != nil || !strings.Contains(string(top), c.want) || !strings.Contains(string(top), "Type: "+c.kind) {
 				t.Errorf("go tool pprof: %v; it does not name %s:\n%s", err, c.want, top)
 			}
-			run(t, []string{"export", path, "--to", "collapsed", "--type", c.kind}).wants(t, 0)
+			run(t, []string{"export", c.trace, "--to", "collapsed", "--type", c.kind}).wants(t, 0, c.want)
 		})
 	}
 	o := run(t, []string{"export", path, "--to", "text"})

@@ -167,8 +167,11 @@ func (p *page) gil(r *analyze.Report, g *analyze.GILRow, top int) {
 			maybe(s.RequestToDropP50NS), maybe(s.RequestToDropP99NS), maybe(s.RequestToDropMaxNS))
 	}
 	for _, c := range s.Convoys[:min(len(s.Convoys), top)] {
-		p.line("  convoy    thread %d behind %d: %s, %s", c.VictimTID, c.HolderTID, count(c.Cycles, "wait"), duration(c.CostNS))
+		if c.CostNS*50 >= g.WaitNS { // the others are in the JSON
+			p.line("  convoy    %s behind %s: %s, %s", named(r, c.VictimTID), named(r, c.HolderTID), count(c.Cycles, "wait"), duration(c.CostNS))
+		}
 	}
+	p.lines(g, top)
 	p.blame(g, top)
 }
 
@@ -188,7 +191,7 @@ func (p *page) blame(g *analyze.GILRow, top int) {
 			break
 		}
 		p.line("  %9s  %6s  %6d  %s", duration(b.WaitNS), part(b.WaitNS, g.WaitNS), b.Waits, at(b.Waiter))
-		p.line("  %9s  %6s  %6s  <- %s", "", "", "", at(b.Holder))
+		p.line("             <- %s", at(b.Holder))
 	}
 }
 

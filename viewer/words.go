@@ -93,7 +93,11 @@ func place(s *analyze.SiteRow) string {
 		fmt.Fprintf(&b, " (%s%s)", shortPath(*s.File), line)
 	}
 	if s.Native != nil {
-		fmt.Fprintf(&b, " in %s", *s.Native)
+		module, function, ok := strings.Cut(*s.Native, " ")
+		if !ok {
+			module, function = "", *s.Native
+		}
+		fmt.Fprintf(&b, " in %s", strings.TrimSuffix(function+" ["+module+"]", " []"))
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// gilSize is sizeof(struct _gil_runtime_state) with glibc, without the shift.
-const gilSize = 208
-
 // maxInterval bounds a plausible switch interval: one hour in microseconds.
 const maxInterval = 3600 * 1000 * 1000
 

@@ -80,7 +80,7 @@ func (w textToken) unexpected() error {
 // note parses: TIME NAME pid=N key=value...
 func (p *textParser) note(words []textToken) error {
 	if len(words) < 2 || words[1].key != "" {
-		return errors.New("want: note TIME NAME pid=N KEY=VALUE...")
+		return errors.New("want: note TIME NAME pid=N, then KEY=VALUE pairs")
 	}
 	time, err := words[0].number()
 	if err != nil {

@@ -29,29 +29,12 @@ static __always_inline u32 drop_requested(const struct target *t, const struct r
 	return read_u32(r->holder + t->drop_request) & 1;
 }
 
-static __always_inline void learn(u32 tid, u64 tstate)
-{
-	struct thread *th = bpf_map_lookup_elem(&threads, &tid), fresh = {};
-
-	if (th) {
-		th->waiting = 0;
-		th->slice = 0;
-		if (th->tstate != tstate)
-			th->tstate = tstate;
-		return;
-	}
-	fresh.tstate = tstate;
-	bpf_map_update_elem(&threads, &tid, &fresh, BPF_ANY);
-}
-
 static __always_inline void took(const struct target *t, u32 tgid, u32 tid)
 {
 	struct rec r;
 
 	begin_rec(&r, REC_TAKE, tgid, tid);
-	read_gil(t, &r);
-	if (r.flags & F_GIL)
-		learn(tid, r.holder);
+	read_own_gil(t, &r);
 	send(&r, sizeof(r));
 }
 
@@ -67,17 +50,17 @@ static __always_inline void dropped(const struct target *t, u32 tgid, u32 tid, u
 	struct drop_rec r;
 
 	begin_rec(&r.rec, REC_DROP, tgid, tid);
-	read_gil(t, &r.rec);
+	read_own_gil(t, &r.rec);
 	r.rec.flags |= flags;
 	r.rec.arg = drop_requested(t, &r.rec);
 	if (!r.rec.arg || bpf_probe_read_user(r.stack, sizeof(r.stack), (void *)(sp + 8))) {
-		send(&r, sizeof(r.rec));
+		send(&r.rec, sizeof(r.rec));
 		return;
 	}
 	r.rec.pc = read_u64(sp);
 	r.rec.sp = sp + 8;
 	r.rec.nstack = DROP_STACK;
-	send(&r, sizeof(r));
+	send(&r.rec, sizeof(r));
 }
 
 /* If the GIL is taken, the thread is about to sleep: sched_switch then walks
@@ -103,12 +86,13 @@ int cond_signal(struct ctx_regs *ctx)
 
 	if (!t || !t->gil)
 		return 0;
-	count_hit();
 	off = ctx->di - t->gil - t->gil_shift;
 	if (off == SWITCH_COND_OFF)
 		took(t, tgid, tid);
 	else if (off == COND_OFF)
 		dropped(t, tgid, tid, ctx->sp, 0);
+	else
+		count_hit();
 	return 0;
 }
 
@@ -120,10 +104,10 @@ int cond_timedwait(struct ctx_regs *ctx)
 
 	if (!t || !t->gil)
 		return 0;
-	count_hit();
-	if (ctx->di - t->gil - t->gil_shift != COND_OFF)
-		return 0;
-	wait_begins(t, REC_SLICE, tgid, tid);
+	if (ctx->di - t->gil - t->gil_shift == COND_OFF)
+		wait_begins(t, REC_SLICE, tgid, tid);
+	else
+		count_hit();
 	return 0;
 }
 
@@ -143,7 +127,6 @@ int take_gil(struct ctx_regs *ctx)
 
 	if (!t || !t->gil)
 		return 0;
-	count_hit();
 	wait_begins(t, REC_ENTER, tgid, tid);
 	return 0;
 }
@@ -156,7 +139,6 @@ int take_gil_return(struct ctx_regs *ctx)
 
 	if (!t || !t->gil)
 		return 0;
-	count_hit();
 	took(t, tgid, tid);
 	return 0;
 }
@@ -169,7 +151,6 @@ int drop_gil(struct ctx_regs *ctx)
 
 	if (!t || !t->gil)
 		return 0;
-	count_hit();
 	dropped(t, tgid, tid, ctx->sp, F_CALLER);
 	return 0;
 }

@@ -93,7 +93,7 @@ static __always_inline void send_scratch(struct scratch *s)
 		len += STACK_BYTES;
 	}
 	if (len <= sizeof(struct rec) + sizeof(s->data))
-		send(s, len);
+		send(&s->rec, len);
 }
 
 SEC("tp_btf/sched_switch")
@@ -117,7 +117,7 @@ int sched_switch(u64 *ctx)
 	if (tn)
 		s->rec.flags |= F_NEXT;
 	if (!tp) {
-		send(s, sizeof(struct rec));
+		send(&s->rec, sizeof(struct rec));
 		return 0;
 	}
 	s->rec.flags |= F_PREV;
@@ -209,7 +209,7 @@ int sched_process_exit(u64 *ctx)
 	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
 	if (!p->signal->live.counter)
 		r.flags |= F_LAST;
-	if (bpf_ringbuf_output(&ring, &r, sizeof(r), r.flags & F_LAST ? BPF_RB_FORCE_WAKEUP : wake_flags(sizeof(r))))
+	if (bpf_ringbuf_output(&ring, &r, sizeof(r), r.flags & F_LAST ? BPF_RB_FORCE_WAKEUP : wake_flags(&r)))
 		count_lost();
 	return 0;
 }

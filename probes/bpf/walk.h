@@ -44,17 +44,26 @@ struct gil_state {
 	u64 switches;
 };
 
-static __always_inline void read_gil(const struct target *t, struct rec *r)
+/* Reads them. At a take and at a drop the holder is the thread itself, and
+ * need not be looked up. */
+static __always_inline bool read_own_gil(const struct target *t, struct rec *r)
 {
 	struct gil_state g;
 
 	if (!t->gil || bpf_probe_read_user(&g, sizeof(g), (void *)(t->gil + t->gil_shift + 8)))
-		return;
+		return 0;
 	r->flags |= F_GIL;
 	r->holder = g.holder;
+	r->holder_tid = r->tid;
 	r->locked = g.locked != 0;
 	r->switches = g.switches;
-	r->holder_tid = tid_of(t, g.holder);
+	return 1;
+}
+
+static __always_inline void read_gil(const struct target *t, struct rec *r)
+{
+	if (read_own_gil(t, r))
+		r->holder_tid = tid_of(t, r->holder);
 }
 
 static __always_inline struct thread *thread_of(u32 tid)

@@ -105,7 +105,7 @@ struct target {
 struct counts {
 	__u64 produced;
 	__u64 lost;
-	__u64 hits; /* probe hits in the targets, records or not */
+	__u64 hits; /* probe hits in the targets that make no record */
 };
 
 #endif
