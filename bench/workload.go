@@ -27,7 +27,7 @@ var workloads = []workload{
 	{"os.stat, 2 threads", "stats.py", 2, 100_000, 1.05, aPair},
 	{"os.stat and cpu, 4 threads", "mixed.py", 4, 30_000, 1.05, ""},
 	{"asyncio echo, 32 connections", "echo.py", 32, 750, 1.02, ""},
-	{"signals of a foreign condvar", "signal.py", 1, 400_000, 1.02, "probe hit that records nothing"},
+	{"signals of a foreign condvar", "condsignal.py", 1, 400_000, 1.02, "probe hit that records nothing"},
 }
 
 // aPair is the unit that has a goal.

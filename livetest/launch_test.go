@@ -117,10 +117,11 @@ func TestLaunchStreams(t *testing.T) {
 
 // TestLaunchAsInvokingUser: under sudo the command is the user's, and so is the trace.
 func TestLaunchAsInvokingUser(t *testing.T) {
-	script := "import os; print(os.getuid(), os.geteuid(), os.getgid(), os.getgroups(), os.environ['USER'])"
+	script := "import os; print(os.getuid(), os.geteuid(), os.getgid(), os.getgroups(), os.environ['USER'], sorted(os.listdir('/proc/self/fd')))"
 	o, path := launch(t, []string{"/usr/bin/python3.11", "-c", script}, underSudo)
 	o.wants(t, 0)
-	if want := fmt.Sprintf("%d %d %d [%d] nobody\n", nobody, nobody, nobody, nobody); o.stdout != want {
+	// No file of root's is open in it: 3 is the listing itself.
+	if want := fmt.Sprintf("%d %d %d [%d] nobody ['0', '1', '2', '3']\n", nobody, nobody, nobody, nobody); o.stdout != want {
 		t.Errorf("the command ran as %q, want %q", o.stdout, want)
 	}
 	st, err := os.Stat(path)
