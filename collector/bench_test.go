@@ -126,12 +126,12 @@ func (b *pipeline) leaves(fields probes.Rec, cpu uint16, tid uint32) *probes.Rec
 func (b *pipeline) blocks(fields probes.Rec, cpu uint16, tid uint32) {
 	fields.Word, fields.Op = wordCondLo, opWait
 	r := b.leaves(fields, cpu, tid)
-	r.Frames, r.Holder = b.stack(tid), b.stack(fields.HolderTid)
+	r.Own, r.Holder = b.stack(tid), b.stack(fields.HolderTid)
 }
 
 // stack makes one of 64 stacks of a thread and has its frames known, as they
 // are after the first look into a live process.
-func (b *pipeline) stack(tid uint32) []probes.Frame {
+func (b *pipeline) stack(tid uint32) probes.Stack {
 	frames := make([]probes.Frame, benchDepth)
 	known := b.s.d.procs[benchPID].stacks
 	for i := range frames {
@@ -143,7 +143,7 @@ func (b *pipeline) stack(tid uint32) []probes.Frame {
 			Function: b.s.w.String(fmt.Sprintf("function_%d", i)), File: b.s.w.String("/srv/app/module.py"), Line: 10 + frames[i].Lasti,
 		})
 	}
-	return frames
+	return probes.Stack{Hash: uint64(tid)<<8 | uint64(b.cycles%64) | 1<<40, Frames: frames}
 }
 
 var pipelineDetails = []probes.Detail{probes.Waits, probes.Full}

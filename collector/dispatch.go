@@ -146,7 +146,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 	if r.Sp != 0 {
 		b.holderStack = p.stacks.withNative(r)
 	} else {
-		b.stack, b.holderStack = p.stacks.python(r.Frames), p.stacks.python(r.Holder)
+		b.stack, b.holderStack = p.stacks.python(r.Own), p.stacks.python(r.Holder)
 	}
 	d.noteCut(p, r)
 	g.sleeps(t, b)
@@ -198,7 +198,7 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 		return
 	}
 	p.gil.wakes(t, at, r.Word)
-	if stack := p.stacks.python(r.Frames); stack != 0 {
+	if stack := p.stacks.python(r.Own); stack != 0 {
 		d.noteCut(p, r)
 		p.gil.droppedAt(t, at, stack)
 	}

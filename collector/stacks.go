@@ -17,8 +17,9 @@ type stacks struct {
 	codes      map[cpython.CodeKey]*cpython.Code // nil: could not be read
 	frames     map[frameKey]trace.FrameID
 	natives    map[nativeKey]trace.FrameID
+	known      map[uint64]known
 	ids        []trace.FrameID
-	unresolved int64 // frames whose code object could not be read any more
+	unresolved int64 // frames whose code object could not be read any more, and stacks whose frames were lost
 	truncated  int64 // stacks that are not complete
 }
 
@@ -28,11 +29,17 @@ type frameKey struct {
 }
 
 // nativeKey stands for a chain of C calls: unwinding it at every sample would
-// cost more than the sample, and from the same line of Python the same pc is
+// cost more than the sample, and from the same Python stack the same pc is
 // reached through the same calls.
 type nativeKey struct {
-	pc, ret uint64
-	leaf    frameKey
+	pc, ret, stack uint64
+}
+
+// known is a stack that the probes have sent with its frames.
+type known struct {
+	frames []trace.FrameID
+	id     trace.StackID
+	ident  uint32 // of its code objects: the hash knows only their addresses
 }
 
 // maxKnown bounds each cache; a target that makes up code objects must not
@@ -45,31 +52,58 @@ func newStacks(py *cpython.Process, w *trace.Writer) *stacks {
 		codes:   map[cpython.CodeKey]*cpython.Code{},
 		frames:  map[frameKey]trace.FrameID{},
 		natives: map[nativeKey]trace.FrameID{},
+		known:   map[uint64]known{},
 	}
 }
 
 // python returns the stack of Python frames, leaf first.
-func (s *stacks) python(frames []probes.Frame) trace.StackID {
-	return s.stack(0, frames)
+func (s *stacks) python(st probes.Stack) trace.StackID {
+	return s.lookup(st).id
 }
 
 // withNative returns the stack with the native function at its leaf.
 func (s *stacks) withNative(r probes.Record) trace.StackID {
-	return s.stack(s.native(r), r.Frames)
+	k, native := s.lookup(r.Own), s.native(r)
+	if native == 0 {
+		return k.id
+	}
+	s.ids = append(append(s.ids[:0], native), k.frames...)
+	return s.w.Stack(s.ids)
 }
 
-func (s *stacks) stack(native trace.FrameID, frames []probes.Frame) trace.StackID {
-	if native == 0 && len(frames) == 0 {
-		return 0
+// lookup returns a stack by its hash, and learns it if it has frames.
+func (s *stacks) lookup(st probes.Stack) known {
+	if st.Hash == 0 {
+		return known{}
 	}
-	s.ids = s.ids[:0]
-	if native != 0 {
-		s.ids = append(s.ids, native)
+	k, ok := s.known[st.Hash]
+	if ok && (len(st.Frames) == 0 || k.ident == identOf(st.Frames)) {
+		return k
 	}
+	if len(st.Frames) == 0 {
+		s.unresolved++ // the record that had the frames was lost
+		return known{}
+	}
+	if len(s.known) >= maxKnown {
+		clear(s.known)
+	}
+	k.ident = identOf(st.Frames)
+	k.frames = make([]trace.FrameID, len(st.Frames))
+	for i := range st.Frames {
+		k.frames[i] = s.frame(&st.Frames[i])
+	}
+	k.id = s.w.Stack(k.frames)
+	s.known[st.Hash] = k
+	return k
+}
+
+// identOf tells stacks of different code objects at the same addresses apart.
+func identOf(frames []probes.Frame) uint32 {
+	h := uint32(len(frames))
 	for i := range frames {
-		s.ids = append(s.ids, s.frame(&frames[i]))
+		h = h*0x9E3779B1 ^ frames[i].Ident
 	}
-	return s.w.Stack(s.ids)
+	return h
 }
 
 func keyOf(f *probes.Frame) frameKey {
@@ -126,12 +160,9 @@ func (s *stacks) native(r probes.Record) trace.FrameID {
 	if r.Pc == 0 {
 		return 0
 	}
-	key := nativeKey{pc: r.Pc}
+	key := nativeKey{pc: r.Pc, stack: r.Own.Hash}
 	if len(r.Stack) >= 8 {
 		key.ret = binary.LittleEndian.Uint64(r.Stack)
-	}
-	if len(r.Frames) > 0 {
-		key.leaf = keyOf(&r.Frames[0])
 	}
 	if id, ok := s.natives[key]; ok {
 		return id

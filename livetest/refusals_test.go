@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +115,21 @@ func refusedThenForced(t testing.TB, p *testpy.Proc, words ...string) {
 	run(t, args).wants(t, 4, words...)
 	run(t, []string{"doctor", "-p", fmt.Sprint(p.PID)}).wants(t, 4, words[0])
 	run(t, append(args, "--force")).wants(t, 0, "wrote "+out)
+}
+
+// seize traces a process, without stopping it, until the test ends.
+func seize(t testing.TB, pid int) {
+	t.Helper()
+	attached, done := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the tracing
+		attached <- unix.PtraceSeize(pid)
+		<-done
+	}()
+	if err := <-attached; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { close(done) })
 }
 
 // TestRefusedOutput: nothing but a file of one's own is written to.

@@ -133,5 +133,13 @@ func describe(p *cpython.Process, in cpython.Interpreter) bpfTarget {
 		InstrUnit: l.InstrUnit, FrameOwner: l.FrameOwner, OwnerMax: l.OwnerMaxValid,
 		CodeFirstLine: l.CodeFirstLine, CodeFilename: l.CodeFilename, CodeName: name,
 		CodeLineTable: l.CodeLineTable, CodeAdaptive: l.CodeAdaptive, ObType: l.ObType,
+		Window: bit(l.InstrUnit == 0), // frames were objects of their own while f_lasti was a number
 	}
+}
+
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
 }

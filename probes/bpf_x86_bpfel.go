@@ -68,13 +68,18 @@ const (
 )
 
 type bpfScratch struct {
-	_     structs.HostLayout
-	Rec   bpfRec
-	Data  [2560]uint8
-	Frame [16]uint64
-	Code  [32]uint64
-	N     uint32
-	Pad   uint32
+	_      structs.HostLayout
+	Rec    bpfRec
+	Data   [2592]uint8
+	Window [128]uint64
+	Base   uint64
+	Len    uint32
+	Off    uint32
+	Next   uint64
+	Hash   uint64
+	Code   [32]uint64
+	N      uint32
+	Pad    uint32
 }
 
 type bpfTarget struct {
@@ -106,15 +111,17 @@ type bpfTarget struct {
 	CodeLineTable  uint32
 	CodeAdaptive   uint32
 	ObType         uint32
+	Seen           uint32
+	Window         uint32
 }
 
 type bpfThread struct {
 	_       structs.HostLayout
 	Tstate  uint64
-	Waiting uint8
-	Slice   uint8
-	Unknown uint16
-	Pad     uint32
+	Hash    uint64
+	Sent    uint64
+	Slice   uint32
+	Unknown uint32
 }
 
 // Names of all BPF objects in the ELF.

@@ -7,10 +7,10 @@ func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
 		s, err := Open(Options{SampleHz: 99})
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("%+v", err)
 		}
 		if err := s.Close(); err != nil {
-			b.Fatal(err)
+			b.Fatalf("%+v", err)
 		}
 	}
 }

@@ -48,10 +48,20 @@ const (
 // and are valid until the next call of Session.Read with that batch.
 type Record struct {
 	*Rec
-	Frames []Frame // Python frames of Tid, leaf first
-	Holder []Frame // Python frames of the GIL's holder, leaf first
-	Stack  []byte  // native stack of Tid from Sp up
+	Own    Stack  // Python stack of Tid
+	Holder Stack  // Python stack of the GIL's holder
+	Stack  []byte // native stack of Tid from Sp up
 }
+
+// Stack is a Python stack, leaf first. Without frames it is one that an earlier
+// record had with them, of the same hash; the zero Stack is none.
+type Stack struct {
+	Hash   uint64
+	Frames []Frame
+}
+
+// stackTag marks the frame before a stack (STACK_TAG in bpf/wire.h).
+const stackTag = -1 << 31
 
 // decode makes a record of the bytes of one ring entry, which must be aligned
 // to 8. It refuses what does not add up: the ring is shared memory.
@@ -65,17 +75,21 @@ func decode(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("record of kind %d has %d bytes, its header says %d", r.Kind, len(b),
 			recSize+own+holder+int(r.Nstack))
 	}
-	r.Frames = frames(b[recSize : recSize+own])
-	r.Holder = frames(b[recSize+own : recSize+own+holder])
+	r.Own = stack(b[recSize : recSize+own])
+	r.Holder = stack(b[recSize+own : recSize+own+holder])
 	r.Stack = b[recSize+own+holder : recSize+own+holder+int(r.Nstack)]
 	return r, nil
 }
 
-func frames(b []byte) []Frame {
+func stack(b []byte) Stack {
 	if len(b) == 0 {
-		return nil
+		return Stack{}
 	}
-	return unsafe.Slice((*Frame)(unsafe.Pointer(&b[0])), len(b)/frameSize)
+	frames := unsafe.Slice((*Frame)(unsafe.Pointer(&b[0])), len(b)/frameSize)
+	if frames[0].Lasti != stackTag {
+		return Stack{}
+	}
+	return Stack{frames[0].Code, frames[1:]}
 }
 
 // Batch holds the records of one read, in time order. Its memory is reused.

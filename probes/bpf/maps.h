@@ -8,15 +8,15 @@ struct {
 	__type(value, struct target);
 } targets SEC(".maps");
 
-/* What is known about a thread: tid -> its thread state and whether its wait
- * has begun. The thread state is checked at every use (it may have been freed),
+/* What is known about a thread: tid -> its thread state, and the
+ * stack that was sent for it. The thread state is checked at every use (it may have been freed),
  * so an entry is never trusted and needs no removal. */
 struct thread {
 	u64 tstate;
-	u8 waiting;
-	u8 slice;    /* a probe saw it enter a wait; it has not gone to sleep yet */
-	u16 unknown; /* lookups in the interpreter's list that found nothing */
-	u32 pad;
+	u64 hash; /* of the stack last sent for it, */
+	u64 sent; /* and when; after a while it is sent again, for a record can be lost */
+	u32 slice;   /* a probe saw it enter a wait; it has not gone to sleep yet */
+	u32 unknown; /* lookups in the interpreter's list that found nothing */
 };
 
 struct {
@@ -38,15 +38,25 @@ struct {
 	__type(value, struct counts);
 } counters SEC(".maps");
 
+/* Frames are read in pieces of this size: one read of a kilobyte costs hardly
+ * more than one of 64 bytes. FRAME_BYTES is what is needed of one frame. */
+#define WINDOW 1024
+#define FRAME_BYTES 112
+
 /* Where sched and sample programs build a record. They run with interrupts
  * off, so one buffer per CPU is enough; uprobe programs can be preempted and
  * use their own stack instead. */
 struct scratch {
 	struct rec rec;
-	u8 data[2 * MAX_FRAMES * sizeof(struct frame) + STACK_BYTES];
-	u64 frame[16]; /* the start of a frame, as read from the target */
-	u64 code[32];  /* the start of a code object */
-	u32 n;         /* frames walked; here and not in a register, so that the verifier forgets its value */
+	u8 data[2 * (MAX_FRAMES + 1) * sizeof(struct frame) + STACK_BYTES];
+	u64 window[WINDOW / 8]; /* a piece of the target's memory with frames in it, */
+	u64 base;               /* where it is from, */
+	u32 len;                /* how much of it is valid, */
+	u32 off;                /* and where in it the present frame is */
+	u64 next;               /* the frame that called the present one */
+	u64 hash;               /* of the frames so far */
+	u64 code[32];           /* the start of a code object */
+	u32 n;                  /* frames so far; here and not in a register, so that the verifier forgets its value */
 	u32 pad;
 };
 

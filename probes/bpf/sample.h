@@ -30,7 +30,7 @@ int cpu_sample(struct perf_ctx *ctx)
 		read_gil(t, &s->rec);
 		th = thread_of(s->rec.tid);
 		if (th)
-			s->rec.nframes = walk(t, s, tstate_of(t, th, s->rec.tid), 0);
+			s->rec.nframes = walk(t, s, th, tstate_of(t, th, s->rec.tid), 0);
 	}
 	send_scratch(s);
 	return 0;

@@ -48,7 +48,7 @@ static __always_inline bool drops(const struct rec *r)
 
 /* The stacks worth having when a thread goes to sleep: its own when its wait
  * begins or when it sleeps holding the GIL, the holder's whenever it waits. */
-static __always_inline void stacks_at_block(const struct target *t, struct scratch *s, struct task_struct *prev)
+static __always_inline void stacks_at_block(struct target *t, struct scratch *s, struct task_struct *prev)
 {
 	struct rec *r = &s->rec;
 	bool mine = r->locked && r->holder_tid == r->tid;
@@ -63,21 +63,19 @@ static __always_inline void stacks_at_block(const struct target *t, struct scrat
 	taking |= th->slice;
 	th->slice = 0;
 	if (!taking) {
-		th->waiting = 0;
 		if (!mine || r->word)
 			return;
 		th->tstate = r->holder;
-		r->nframes = walk(t, s, r->holder, 0);
+		r->nframes = walk(t, s, th, r->holder, 0);
 		r->pc = ((struct pt_regs *)bpf_task_pt_regs(prev))->ip;
 		r->sp = ((struct pt_regs *)bpf_task_pt_regs(prev))->sp;
 		return;
 	}
-	if (!th->waiting) {
-		th->waiting = 1;
-		r->nframes = walk(t, s, tstate_of(t, th, r->tid), 0);
-	}
-	if (r->locked)
-		r->hframes = walk(t, s, r->holder, r->nframes);
+	r->nframes = walk(t, s, th, tstate_of(t, th, r->tid), 0);
+	if (!r->locked)
+		return;
+	r->hframes = walk(t, s, bpf_map_lookup_elem(&threads, &r->holder_tid), r->holder, r->nframes);
+	t->seen = r->switches;
 }
 
 /* Appends native stack bytes and sends the record that s holds. */
@@ -86,7 +84,7 @@ static __always_inline void send_scratch(struct scratch *s)
 	u32 frames = (s->rec.nframes + s->rec.hframes) * sizeof(struct frame);
 	u64 len = sizeof(struct rec) + frames;
 
-	if (frames > 2 * MAX_FRAMES * sizeof(struct frame))
+	if (frames > 2 * (MAX_FRAMES + 1) * sizeof(struct frame))
 		return;
 	if (s->rec.sp && !bpf_probe_read_user(&s->data[frames], STACK_BYTES, (void *)s->rec.sp)) {
 		s->rec.nstack = STACK_BYTES;
@@ -139,7 +137,6 @@ int sched_waking(u64 *ctx)
 	u32 zero = 0, tgid = p->tgid;
 	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
 	struct scratch *s;
-	struct thread *th;
 
 	if (!t)
 		return 0;
@@ -153,11 +150,11 @@ int sched_waking(u64 *ctx)
 		s->rec.flags |= F_PREV;
 		read_gil(t, &s->rec);
 		read_futex(t, me, &s->rec);
-		/* Whoever wakes a thread on the GIL's words has or had the GIL: no longer waits. */
-		if (s->rec.word && (th = bpf_map_lookup_elem(&threads, &s->rec.tid)))
-			th->waiting = 0;
-		if (drops(&s->rec))
-			s->rec.nframes = walk(t, s, s->rec.holder, 0);
+		if (drops(&s->rec)) {
+			if (t->seen != s->rec.switches)
+				s->rec.nframes = walk(t, s, thread_of(s->rec.tid), s->rec.holder, 0);
+			t->seen = ~s->rec.switches; /* a retake does not change the number */
+		}
 	}
 	send_scratch(s);
 	return 0;

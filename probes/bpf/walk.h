@@ -23,12 +23,12 @@ static __always_inline u32 read_u32(u64 addr)
 }
 
 /* The kernel's tid of a thread state: native_thread_id, or before 3.11 through
- * the pthread_t, where libc keeps it. */
-static __always_inline u32 tid_of(const struct target *t, u64 tstate)
+ * the pthread_t, where libc keeps it. Not static, see step. */
+__noinline u32 tid_of(const struct target *t, u64 tstate)
 {
 	u64 pthread;
 
-	if (!tstate)
+	if (!t || !tstate)
 		return 0;
 	if (t->thread_native_id != NONE)
 		return read_u32(tstate + t->thread_native_id);
@@ -115,23 +115,6 @@ static __always_inline u32 code_ident(u32 first_line, u64 filename, u64 name, u6
 	return (u32)(x ^ x >> 32);
 }
 
-/* Reads one code object and fills in the frame; false: it is none. */
-static __always_inline bool read_code(const struct target *t, struct scratch *s, u64 code, struct frame *f)
-{
-	if (bpf_probe_read_user(s->code, 168, (void *)code))
-		return 0;
-	if (t->code_type && FIELD64(s->code, t->ob_type) != t->code_type)
-		return 0;
-	f->code = code;
-	f->ident = code_ident(FIELD32(s->code, t->code_first_line), FIELD64(s->code, t->code_filename),
-			      FIELD64(s->code, t->code_name), FIELD64(s->code, t->code_line_table));
-	if (t->instr_unit)
-		f->lasti = (s32)FIELD32(s->frame, t->frame_instr) * (s32)t->instr_unit;
-	else
-		f->lasti = (s32)(FIELD64(s->frame, t->frame_instr) - code - t->code_adaptive);
-	return 1;
-}
-
 static __always_inline u64 first_frame(const struct target *t, u64 tstate)
 {
 	u64 frame = read_u64(tstate + t->thread_frame);
@@ -141,40 +124,132 @@ static __always_inline u64 first_frame(const struct target *t, u64 tstate)
 	return frame;
 }
 
-static __always_inline bool is_python(const struct target *t, struct scratch *s)
+/* Brings the frame into the window. Callers lie below their callees, so a fresh
+ * window ends with the frame. It begins in the frame's page: what lies below may
+ * not be mapped, and a read that faults costs more than all others together. */
+static __always_inline bool load_frame(const struct target *t, struct scratch *s, u64 frame)
 {
-	return t->frame_owner == NONE || FIELD8(s->frame, t->frame_owner) <= t->owner_max;
+	u64 below, off = frame - s->base;
+
+	if (s->len >= FRAME_BYTES && off <= s->len - FRAME_BYTES) {
+		s->off = off;
+		return 1;
+	}
+	below = t->window ? frame & 0xff8 : 0;
+	if (below > WINDOW - FRAME_BYTES)
+		below = WINDOW - FRAME_BYTES;
+	s->base = frame - below;
+	s->len = below + FRAME_BYTES;
+	s->off = below;
+	return !bpf_probe_read_user(s->window, below + FRAME_BYTES, (void *)s->base);
 }
 
-/* Walks the frames of tstate, leaf first, into s->data behind the `skip` frames
- * that are there. Returns how many it found; a stack that could not be read to
- * its end sets F_CUT. There are more steps than frames because some frames are
- * the interpreter's own. Not static: the verifier then proves it once and not
- * again at each call, which halves the time that attaching takes. */
-__noinline int walk(const struct target *t, struct scratch *s, u64 tstate, u32 skip)
+static __always_inline bool is_python(const struct target *t, struct scratch *s)
 {
-	struct frame *out;
+	return t->frame_owner == NONE || FIELD8(s->window, s->off + t->frame_owner) <= t->owner_max;
+}
+
+static __always_inline struct frame *frame_at(struct scratch *s, u32 i)
+{
+	u64 off = (u64)i * sizeof(struct frame);
+
+	if (off >= 2 * (MAX_FRAMES + 1) * sizeof(struct frame))
+		return NULL;
+	barrier_var(off); /* or the compiler adds first and checks then */
+	return (struct frame *)&s->data[off];
+}
+
+/* Takes the frame at `frame` to place `at`, unless it is one of the
+ * interpreter's own, and its caller to s->next; false: it cannot be read.
+ *
+ * This function and the others that are not static are proved once by the
+ * verifier, not again for every step of every walk, which was most of the time
+ * that attaching took. */
+__noinline int step(const struct target *t, struct scratch *s, u64 frame, u32 at)
+{
+	struct frame *f;
+
+	if (!t || !s)
+		return 0;
+	f = frame_at(s, at);
+	if (!f || !load_frame(t, s, frame))
+		return 0;
+	s->next = FIELD64(s->window, s->off + t->frame_back);
+	if (!is_python(t, s))
+		return 1;
+	f->code = FIELD64(s->window, s->off + t->frame_code) & t->code_mask;
+	f->ident = 0;
+	if (t->instr_unit)
+		f->lasti = (s32)FIELD32(s->window, s->off + t->frame_instr) * (s32)t->instr_unit;
+	else
+		f->lasti = (s32)(FIELD64(s->window, s->off + t->frame_instr) - f->code - t->code_adaptive);
+	s->hash = (s->hash ^ f->code) * 0xC2B2AE3D27D4EB4Full;
+	s->hash = (s->hash ^ (u32)f->lasti ^ s->hash >> 29) * 0x165667B19E3779F9ull;
+	s->n++;
+	return 1;
+}
+
+/* Reads the code object of the frame at `at`; false: there is none. */
+__noinline int identify(const struct target *t, struct scratch *s, u32 at)
+{
+	struct frame *f;
+
+	if (!t || !s)
+		return 0;
+	f = frame_at(s, at);
+	if (!f || bpf_probe_read_user(s->code, 168, (void *)f->code))
+		return 0;
+	if (t->code_type && FIELD64(s->code, t->ob_type) != t->code_type)
+		return 0;
+	f->ident = code_ident(FIELD32(s->code, t->code_first_line), FIELD64(s->code, t->code_filename),
+			      FIELD64(s->code, t->code_name), FIELD64(s->code, t->code_line_table));
+	return 1;
+}
+
+#define SEND_AGAIN 100000000ull /* ns */
+
+/* Puts the stack of tstate, th's thread, leaf first behind the `at` frames that
+ * are in s->data, and returns how many frames that makes, the tag included. There are more steps than frames
+ * because some frames are the interpreter's own. */
+__noinline int walk(const struct target *t, struct scratch *s, struct thread *th, u64 tstate, u32 at)
+{
+	struct frame *tag, *leaf;
 	u64 frame;
-	u32 at;
 
 	if (!t || !s || !tstate)
 		return 0;
-	s->n = 0;
+	tag = frame_at(s, at);
+	if (!tag)
+		return 0;
+	s->n = s->len = 0;
+	s->hash = 0x9E3779B97F4A7C15ull;
 	frame = first_frame(t, tstate);
 	for (int i = 0; i < MAX_FRAMES + 32 && frame; i++) {
-		at = skip + s->n;
-		if (s->n >= MAX_FRAMES || at >= 2 * MAX_FRAMES ||
-		    bpf_probe_read_user(s->frame, sizeof(s->frame), (void *)frame))
+		if (s->n >= MAX_FRAMES || !step(t, s, frame, at + 1 + s->n))
 			break;
-		if (is_python(t, s)) {
-			out = (struct frame *)&s->data[at * sizeof(*out)];
-			if (!read_code(t, s, FIELD64(s->frame, t->frame_code) & t->code_mask, out))
-				break;
-			s->n++;
-		}
-		frame = FIELD64(s->frame, t->frame_back);
+		frame = s->next;
 	}
 	if (frame)
 		s->rec.flags |= F_CUT;
-	return s->n;
+	leaf = frame_at(s, at + 1);
+	if (!s->n || !leaf || !identify(t, s, at + 1))
+		return 0;
+	s->hash ^= leaf->ident; /* the leaf is checked each time: it is what gets blamed */
+	tag->code = s->hash;
+	tag->lasti = STACK_TAG;
+	tag->ident = s->n;
+	if (th && th->hash == s->hash && s->rec.ts - th->sent < SEND_AGAIN)
+		return 1;
+	for (u32 i = 1; i < MAX_FRAMES && i < s->n; i++) {
+		if (!identify(t, s, at + 1 + i)) {
+			s->rec.flags |= F_CUT;
+			tag->code ^= i; /* another stack than the whole one */
+			return i + 1;
+		}
+	}
+	if (th) {
+		th->hash = s->hash;
+		th->sent = s->rec.ts;
+	}
+	return s->n + 1;
 }

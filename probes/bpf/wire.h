@@ -44,6 +44,11 @@ struct frame {
 	__u32 ident;
 };
 
+/* A stack begins with a tag, a frame whose code is a hash of all that follows
+ * and whose lasti is STACK_TAG. If the same stack was sent for the same thread
+ * just before, the tag is all that is sent. */
+#define STACK_TAG (-0x7fffffff - 1)
+
 /* A record is this header, then nframes frames of tid, then hframes frames of
  * the holder, then nstack bytes of tid's native stack. */
 struct rec {
@@ -99,6 +104,8 @@ struct target {
 	__u32 code_line_table;
 	__u32 code_adaptive;
 	__u32 ob_type;
+	__u32 seen; /* switch number of the last hold of which somebody took the holder's stack */
+	__u32 window; /* 1: frames lie side by side (3.11+), so one read gets several */
 };
 
 /* Per CPU. produced = stored + lost. */
