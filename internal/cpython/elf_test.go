@@ -8,15 +8,9 @@ import (
 	"testing"
 )
 
-// tiny is a small ELF file: two functions, the second with a moved part, the
-// unwind tables, and a function exported in two versions.
-type tiny struct {
-	file, sections bytes.Buffer
-	names          bytes.Buffer
-	count          uint16
-}
-
-// Addresses in the tiny file; file offsets are the same.
+// The tiny file is a small ELF file: two functions, the second with a moved part,
+// the unwind tables, and a function exported in two versions. These are the
+// addresses in it; file offsets are the same.
 const (
 	tinyText    = 0x1000
 	tinyHot     = tinyText + 0x20
