@@ -1,9 +1,7 @@
 package collector
 
 import (
-	"fmt"
 	"math/bits"
-	"time"
 
 	"gilscope/internal/trace"
 	"gilscope/probes"
@@ -101,7 +99,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 			if g := t.proc.gil; g != nil {
 				g.getsCPU(t, at)
 			}
-			t.running, t.lastIn = true, at
+			t.lastIn = at
 		}
 	}
 	d.events++
@@ -132,7 +130,10 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 	if g != nil && g.leavesCPU(t, at) {
 		d.repaired++
 	}
-	t.running, t.lastOut = false, at
+	if t.exited { // its very last switch
+		delete(p.threads, t.tid)
+		delete(d.tids, t.tid)
+	}
 	s, ok := sampleOf(r)
 	if g == nil || !ok {
 		return
@@ -257,91 +258,6 @@ func (d *dispatcher) reason(p *process, r probes.Record) trace.DropReason {
 	return trace.DropVoluntary
 }
 
-func (d *dispatcher) fork(p *process, r probes.Record) {
-	at := trace.Time(r.Ts)
-	if r.Arg != r.Tgid {
-		d.children[int32(r.Peer)] = true
-		d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteChild, Args: []trace.Arg{{Key: "child", Num: int64(r.Peer)}}})
-		return
-	}
-	delete(d.tids, int32(r.Peer)) // a thread id used again is a new thread
-	delete(p.threads, int32(r.Peer))
-	if t := d.join(p, r.Peer); t != nil {
-		d.event(p, trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid})
-	}
-}
-
-func (d *dispatcher) exec(p *process, r probes.Record) {
-	at := trace.Time(r.Ts)
-	for _, t := range p.threads {
-		if p.gil != nil {
-			p.gil.ends(t, at, trace.WaitExit)
-		}
-		if t.tid != p.pid {
-			delete(p.threads, t.tid)
-			delete(d.tids, t.tid)
-		}
-	}
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExec, Args: []trace.Arg{{Key: "program", Text: executable(int(p.pid))}}})
-	if at < p.looked {
-		return
-	}
-	if p.gil != nil {
-		p.gil.flushHandOff()
-		d.noteTotals(p, at)
-	}
-	p.gil, p.py, p.stacks = nil, nil, nil
-	d.onExec(p, at)
-}
-
-func (d *dispatcher) exit(p *process, r probes.Record) {
-	at := trace.Time(r.Ts)
-	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
-		if p.gil != nil {
-			p.gil.ends(t, at, trace.WaitExit)
-		}
-		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
-	}
-	if int32(r.Tid) == p.pid || r.Flags&probes.FlagLast != 0 {
-		p.status = r.Arg
-	}
-	if r.Flags&probes.FlagLast == 0 {
-		return
-	}
-	p.exited, p.gone = true, time.Time{}
-	d.close(p, at, trace.WaitExit)
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExit, Args: []trace.Arg{
-		{Key: "code", Num: int64(p.status >> 8 & 0xff)}, {Key: "signal", Num: int64(p.status & 0x7f)}}})
-	d.onExit(p)
-}
-
-// close ends what is open in a process, at its end or the recording's.
-func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
-	if p.gil == nil {
-		return
-	}
-	for _, t := range p.threads {
-		p.gil.ends(t, at, how)
-	}
-	p.gil.flushHandOff()
-	d.noteTotals(p, at)
-	p.waiters.flush(at + late)
-	if p.gil.full {
-		p.busy.flush(at)
-	}
-}
-
-// noteTotals writes what the interpreter counted beside what we did.
-func (d *dispatcher) noteTotals(p *process, at trace.Time) {
-	n := &p.gil.totals
-	args := []trace.Arg{{Key: "interpreter", Num: int64(p.gil.number)}, {Key: "switches", Num: n.switches()},
-		{Key: "span_ns", Num: int64(n.last.time - n.first.time)}}
-	if p.gil.full {
-		args = append(args, trace.Arg{Key: "takes", Num: n.takes}, trace.Arg{Key: "changes", Num: n.changes})
-	}
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteGIL, Args: args})
-}
-
 // flush emits the counters up to the moment before which nothing changes.
 func (d *dispatcher) flush() {
 	for _, p := range d.procs {
@@ -353,8 +269,4 @@ func (d *dispatcher) flush() {
 			p.busy.flush(d.now - late)
 		}
 	}
-}
-
-func isTask(pid, tid int32) bool {
-	return exists(fmt.Sprintf("/proc/%d/task/%d", pid, tid))
 }

@@ -55,13 +55,12 @@ func describe(e trace.Event) string {
 func (b *bench) in(at trace.Time, tid int32) {
 	t := b.p.thread(tid)
 	b.g.getsCPU(t, at*us)
-	t.running, t.lastIn = true, at*us
+	t.lastIn = at * us
 }
 
 func (b *bench) leave(at trace.Time, tid int32, word uint16, s sample) bool {
 	t := b.p.thread(tid)
 	repaired := b.g.leavesCPU(t, at*us)
-	t.running, t.lastOut = false, at*us
 	s.time = at * us
 	b.g.sampled(s)
 	b.g.sleeps(t, block{sample: s, waiting: word != 0, word: word})

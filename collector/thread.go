@@ -4,18 +4,17 @@ import "gilscope/internal/trace"
 
 // thread is what the collector knows of one thread of a target.
 type thread struct {
-	tid     int32
-	proc    *process
-	running bool
-	lastIn  trace.Time // last time it got a CPU
-	lastOut trace.Time // last time it left one
-	woken   trace.Time // last time somebody made it runnable
-	signal  bool       // and that was a drop; otherwise a timer
-	slice   bool       // a probe saw it enter a wait; it has not slept since
-	asked   bool       // to drop the GIL, since it last took it
-	wait    wait
-	held    bool       // detail full: holds the GIL
-	since   trace.Time // detail full: since when
+	tid    int32
+	proc   *process
+	exited bool
+	lastIn trace.Time // last time it got a CPU
+	woken  trace.Time // last time somebody made it runnable
+	signal bool       // and that was a drop; otherwise a timer
+	slice  bool       // a probe saw it enter a wait; it has not slept since
+	asked  bool       // to drop the GIL, since it last took it
+	wait   wait
+	held   bool       // detail full: holds the GIL
+	since  trace.Time // detail full: since when
 }
 
 // wait is a GIL wait that goes on, or the start of none.
