@@ -45,22 +45,14 @@ type Plan struct {
 
 // Cost is the dearest kind of site of the plan, "none" if it has no probe.
 func (p Plan) Cost() string {
-	worst := "none"
-	for _, h := range p.Hooks {
-		if c := h.Site.Cost.String(); worst == "none" || h.Site.Cost > p.cost(worst) {
-			worst = c
-		}
+	if len(p.Hooks) == 0 {
+		return "none"
 	}
-	return worst
-}
-
-func (p Plan) cost(name string) cpython.Cost {
+	worst := p.Hooks[0].Site.Cost
 	for _, h := range p.Hooks {
-		if h.Site.Cost.String() == name {
-			return h.Site.Cost
-		}
+		worst = max(worst, h.Site.Cost)
 	}
-	return 0
+	return worst.String()
 }
 
 // Sites describes the hooks for people and for the trace.

@@ -11,16 +11,16 @@ import (
 // Cost says how the kernel runs the instruction under a uprobe.
 type Cost uint8
 
-// Costs, with the time per hit measured on a VM (ebpf facts, section 1).
+// Costs, cheapest first, with the time per hit measured on a VM.
 const (
-	Emulated      Cost = iota // push, 1-byte nop, call, jmp, jcc: 0.55 us
-	NOP5                      // 5-byte nop: 0.25 us on Linux 6.18, where it becomes a call
+	NOP5          Cost = iota // 5-byte nop: 0.25 us on Linux 6.18, where it becomes a call
+	Emulated                  // push, 1-byte nop, call, jmp, jcc: 0.55 us
 	SingleStepped             // all others: two traps, 18 us
 )
 
 // String returns the cost in a word.
 func (c Cost) String() string {
-	return [...]string{"emulated", "nop5", "single-stepped"}[min(c, SingleStepped)]
+	return [...]string{"nop5", "emulated", "single-stepped"}[min(c, SingleStepped)]
 }
 
 // Site is one place for a uprobe.
