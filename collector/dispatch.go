@@ -149,7 +149,6 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 	} else {
 		b.stack, b.holderStack = p.stacks.python(r.Own), p.stacks.python(r.Holder)
 	}
-	d.noteCut(p, r)
 	g.sleeps(t, b)
 }
 
@@ -160,12 +159,6 @@ const (
 	opWaitBitset = 9
 	opWakeBitset = 10
 )
-
-func (d *dispatcher) noteCut(p *process, r probes.Record) {
-	if r.Flags&probes.FlagCut != 0 {
-		p.stacks.truncated++
-	}
-}
 
 // taskState maps the kernel's task state to the bits that tracepoints report:
 // the highest of TASK_REPORT, and 0x100 for a preempted thread.
@@ -200,7 +193,6 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	}
 	p.gil.wakes(t, at, r.Word)
 	if stack := p.stacks.python(r.Own); stack != 0 {
-		d.noteCut(p, r)
 		p.gil.droppedAt(t, at, stack)
 	}
 }
@@ -210,7 +202,6 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	if t == nil || p.stacks == nil {
 		return
 	}
-	d.noteCut(p, r)
 	mode := trace.ModeUser
 	if r.Flags&probes.FlagKernel != 0 {
 		mode = trace.ModeKernel

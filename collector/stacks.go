@@ -20,7 +20,6 @@ type stacks struct {
 	known      map[uint64]known
 	ids        []trace.FrameID
 	unresolved int64 // frames whose code object could not be read any more, and stacks whose frames were lost
-	truncated  int64 // stacks that are not complete
 }
 
 type frameKey struct {
@@ -91,6 +90,9 @@ func (s *stacks) lookup(st probes.Stack) known {
 	k.frames = make([]trace.FrameID, len(st.Frames))
 	for i := range st.Frames {
 		k.frames[i] = s.frame(&st.Frames[i])
+	}
+	if st.Cut {
+		k.frames = append(k.frames, s.w.Frame(trace.Frame{Function: s.w.String("[truncated]")}))
 	}
 	k.id = s.w.Stack(k.frames)
 	s.known[st.Hash] = k

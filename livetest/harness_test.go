@@ -171,5 +171,6 @@ func open(t testing.TB, r *recorder, truth *oracle.Truth) recording {
 			rec.to = int64(n.Time) - edge
 		}
 	}
+	checkSQL(t, rec)
 	return rec
 }

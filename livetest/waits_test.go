@@ -156,7 +156,6 @@ func checkBlame(t *testing.T, r recording) {
 		t.Errorf("blame is right for %.1f %% of %.1f ms; wrong: %v", 100*float64(right)/float64(blamed), ms(blamed), wrong)
 	}
 	t.Logf("blame right for %.2f %% of %.1f ms", 100*float64(right)/float64(max(blamed, 1)), ms(blamed))
-	checkSQL(t, r)
 }
 
 // ofNoRole says that the holder was in code that threads of every role run: the

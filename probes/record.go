@@ -35,7 +35,6 @@ const (
 	FlagNext   = 1 << 3 // switch: Peer is a thread of a target
 	FlagLast   = 1 << 4 // exit: the process ended with this thread
 	FlagKernel = 1 << 5 // sample: the CPU was in the kernel
-	FlagCut    = 1 << 6 // a Python stack is not complete
 	FlagCaller = 1 << 7 // drop: Pc is in drop_gil's caller
 )
 
@@ -58,6 +57,7 @@ type Record struct {
 type Stack struct {
 	Hash   uint64
 	Frames []Frame
+	Cut    bool // it goes on towards the root
 }
 
 // stackTag marks the frame before a stack (STACK_TAG in bpf/wire.h).
@@ -89,7 +89,7 @@ func stack(b []byte) Stack {
 	if frames[0].Lasti != stackTag {
 		return Stack{}
 	}
-	return Stack{frames[0].Code, frames[1:]}
+	return Stack{frames[0].Code, frames[1:], frames[0].Ident != 0}
 }
 
 // Batch holds the records of one read, in time order. Its memory is reused.

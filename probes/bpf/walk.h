@@ -229,21 +229,20 @@ __noinline int walk(const struct target *t, struct scratch *s, struct thread *th
 			break;
 		frame = s->next;
 	}
-	if (frame)
-		s->rec.flags |= F_CUT;
 	leaf = frame_at(s, at + 1);
 	if (!s->n || !leaf || !identify(t, s, at + 1))
 		return 0;
-	s->hash ^= leaf->ident; /* the leaf is checked each time: it is what gets blamed */
+	/* The leaf is checked each time: it is what gets blamed. */
+	s->hash ^= (u64)leaf->ident << 1 | (frame != 0);
 	tag->code = s->hash;
 	tag->lasti = STACK_TAG;
-	tag->ident = s->n;
+	tag->ident = frame != 0;
 	if (th && th->hash == s->hash && s->rec.ts - th->sent < SEND_AGAIN)
 		return 1;
 	for (u32 i = 1; i < MAX_FRAMES && i < s->n; i++) {
 		if (!identify(t, s, at + 1 + i)) {
-			s->rec.flags |= F_CUT;
-			tag->code ^= i; /* another stack than the whole one */
+			tag->code ^= i << 8; /* another stack than the whole one */
+			tag->ident = 1;
 			return i + 1;
 		}
 	}

@@ -28,7 +28,7 @@ enum rec_kind {
 #define F_NEXT	  (1 << 3) /* SWITCH: peer is a target's */
 #define F_LAST	  (1 << 4) /* EXIT: last thread of its process */
 #define F_KERNEL  (1 << 5) /* SAMPLE: the CPU was in the kernel; pc is where user code entered it */
-#define F_CUT	  (1 << 6) /* a stack was deeper than MAX_FRAMES, or a read failed on the way */
+/* bit 6 is free */
 #define F_CALLER  (1 << 7) /* DROP: pc is in the caller of drop_gil, not in drop_gil */
 
 #define MAX_FRAMES   64
@@ -45,8 +45,9 @@ struct frame {
 };
 
 /* A stack begins with a tag, a frame whose code is a hash of all that follows
- * and whose lasti is STACK_TAG. If the same stack was sent for the same thread
- * just before, the tag is all that is sent. */
+ * and whose lasti is STACK_TAG; its ident is 1 if the stack is not complete: it
+ * is deeper than MAX_FRAMES, or a read failed on the way. If the same stack was
+ * sent for the same thread just before, the tag is all that is sent. */
 #define STACK_TAG (-0x7fffffff - 1)
 
 /* A record is this header, then nframes frames of tid, then hframes frames of
