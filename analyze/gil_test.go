@@ -287,3 +287,25 @@ func TestBuiltinsAreNamed(t *testing.T) {
 		t.Errorf("before the request: native %q", *b[1].Holder.Site.Native)
 	}
 }
+
+// TestHandoffs: the time without a holder before a waiter takes the GIL, known
+// only where takes and drops are seen.
+func TestHandoffs(t *testing.T) {
+	for _, detail := range []string{"full", "waits"} {
+		m := newMaker(detail)
+		m.holder(0, 20)
+		m.wait(50, 10, 0)
+		m.holder(100, 0)
+		m.holder(107, 10)
+		m.taken(107, 10)
+		m.holder(200, 0)
+		m.holder(300, 10) // took it again, without a wait
+		s := Analyze(m.end(400)).GIL[0].Switching
+		if detail == "waits" && s.HandoffP50NS != nil {
+			t.Errorf("waits: hand-off latency %d", *s.HandoffP50NS)
+		}
+		if detail == "full" && (s.HandoffP50NS == nil || *s.HandoffP50NS != 7 || *s.HandoffMaxNS != 7) {
+			t.Errorf("full: hand-off latency %v", s.HandoffP50NS)
+		}
+	}
+}

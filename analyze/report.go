@@ -138,6 +138,9 @@ type Switching struct {
 	RequestToDropP50NS *int64   `json:"request_to_drop_p50_ns"`
 	RequestToDropP99NS *int64   `json:"request_to_drop_p99_ns"`
 	RequestToDropMaxNS *int64   `json:"request_to_drop_max_ns"`
+	HandoffP50NS       *int64   `json:"handoff_p50_ns"` // nobody held, until a waiter took; null: not known at this detail
+	HandoffP99NS       *int64   `json:"handoff_p99_ns"`
+	HandoffMaxNS       *int64   `json:"handoff_max_ns"`
 	Convoys            []Convoy `json:"convoys"`
 	WhatIf             []WhatIf `json:"what_if"`
 }

@@ -1,6 +1,11 @@
 package analyze
 
-import "slices"
+import (
+	"slices"
+	"sort"
+
+	"gilscope/internal/trace"
+)
 
 var switchingAnalyzer = Analyzer{
 	Name: "switching",
@@ -15,6 +20,9 @@ func runSwitching(tl *Timeline, r *Report) {
 		g, s := &tl.GILs[i], &r.GIL[i].Switching
 		s.DropRequests, s.WhatIf = g.Requests, []WhatIf{}
 		s.answers(g)
+		if tl.Full(g.PID) {
+			s.handoffs(tl, g)
+		}
 		s.Convoys = tl.convoys(g, intervalOr(r.GIL[i].SwitchIntervalNS))
 	}
 }
@@ -44,4 +52,27 @@ func (s *Switching) answers(g *GIL) {
 	slices.Sort(ns)
 	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
 	s.RequestToDropP50NS, s.RequestToDropP99NS, s.RequestToDropMaxNS = &p50, &p99, &longest
+}
+
+// handoffs fills the hand-off latency: how long nobody held the GIL before a
+// waiter took it. Only takes and drops that were seen tell it to the microsecond.
+func (s *Switching) handoffs(tl *Timeline, g *GIL) {
+	var ns []int64
+	for _, w := range g.Waits {
+		i := sort.Search(len(g.Lane), func(i int) bool { return g.Lane[i].Start >= w.End })
+		if w.Outcome != trace.WaitTaken || i == 0 || i == len(g.Lane) || g.Lane[i].Start != w.End || g.Lane[i].Thread != w.Thread {
+			continue
+		}
+		gap := int64(0)
+		if before := g.Lane[i-1]; before.TID == Nobody {
+			gap = int64(before.End - before.Start)
+		}
+		ns = append(ns, gap)
+	}
+	if len(ns) == 0 {
+		return
+	}
+	slices.Sort(ns)
+	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
+	s.HandoffP50NS, s.HandoffP99NS, s.HandoffMaxNS = &p50, &p99, &longest
 }

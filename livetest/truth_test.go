@@ -52,3 +52,26 @@ func checkNative(t *testing.T, r recording, function string) {
 		t.Errorf("%s is named for %.1f of %.1f ms", function, ms(named), ms(all))
 	}
 }
+
+// TestBuiltinsAreNamed: a C function inside the interpreter that keeps the GIL
+// is named too, where the interpreter has symbols.
+func TestBuiltinsAreNamed(t *testing.T) {
+	in := testpy.Some(t, "3.12")[0]
+	r := recordTruth(t, in, "c_calls", "2s")
+	want := map[string]string{"match_pattern": "sre", "sort_rows": "", "raise_power": ""}
+	for _, g := range r.report.GIL {
+		for _, b := range g.Blame {
+			s := b.Holder.Site
+			if s == nil || s.Function == nil || s.Native == nil {
+				continue
+			}
+			if part, ok := want[*s.Function]; ok && strings.Contains(*s.Native, part) {
+				t.Logf("%s: %s", *s.Function, *s.Native)
+				delete(want, *s.Function)
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no native function is named in %v", want)
+	}
+}

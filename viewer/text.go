@@ -166,6 +166,10 @@ func (p *page) gil(r *analyze.Report, g *analyze.GILRow, top int) {
 		p.line("  answer    from request to drop: median %s, p99 %s, longest %s",
 			maybe(s.RequestToDropP50NS), maybe(s.RequestToDropP99NS), maybe(s.RequestToDropMaxNS))
 	}
+	if s.HandoffP50NS != nil {
+		p.line("  handoff   nobody held it before a waiter took it: median %s, p99 %s, longest %s",
+			maybe(s.HandoffP50NS), maybe(s.HandoffP99NS), maybe(s.HandoffMaxNS))
+	}
 	for _, c := range s.Convoys[:min(len(s.Convoys), top)] {
 		if c.CostNS*50 >= g.WaitNS { // the others are in the JSON
 			p.line("  convoy    %s behind %s: %s, %s", named(r, c.VictimTID), named(r, c.HolderTID), count(c.Cycles, "wait"), duration(c.CostNS))
