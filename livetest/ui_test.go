@@ -32,7 +32,7 @@ func TestPerfettoShowsTheGIL(t *testing.T) {
 	}
 	mid := (rec.from + rec.to) / 2
 	seen := oracle.Screenshot(t, r.trace, out, oracle.View{
-		Width: 1600, Height: 900,
+		Width: 1600, Height: 1280,
 		Params:   map[string]string{"visStart": fmt.Sprint(mid - 60e6), "visEnd": fmt.Sprint(mid + 60e6)},
 		Commands: []oracle.Command{oracle.Pin("^GIL"), oracle.Expand("GIL")},
 	})
