@@ -86,6 +86,7 @@ class Log:
         self.forced = array("q")  # when: gaps, so drops that the thread did not choose
         self.voluntary = 0  # how many: calls of this module that give the GIL away
         self.began = None  # of the hold that goes on
+        self.until = 0  # end of the last gap that was a wait
         self.wall = self.cpu = self.delay = 0  # at the last mark
         self.stat_fd, self.stat = -1, ctypes.create_string_buffer(96)
         self.cpu_ns = self.run_delay_ns = 0
@@ -116,6 +117,8 @@ class Log:
             return  # an interrupt, a pre-emption, or a halt of the virtual machine: still holding
         if slept > end - begin:
             begin, end = end, self.wall  # more than fits into the gap: the GIL was lost while this looked at it
+        begin = max(begin, self.until)  # such a gap reaches into the next one that the caller sees
+        self.until = end
         self.wait(begin, end)
         self.forced.append(begin)
         if self.holds is not None:
