@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The GIL by uprobes. libc's condition variables, filtered by address, see every
  * take and drop whatever the compiler inlined (Python/ceval_gil.c: drop_gil

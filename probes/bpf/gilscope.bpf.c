@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Everything gilscope runs in the kernel. Scheduling (sched_switch, waking,
  * fork, exec, exit), CPU samples, and the GIL: without a trap from the futex

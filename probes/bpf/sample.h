@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* CPU samples: Python stack, user pc and a piece of the native stack, from
  * which the collector names the C function. */
 

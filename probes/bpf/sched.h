@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Scheduling of the targets' threads, and the GIL without a trap: a thread that
  * leaves the CPU asleep in futex(FUTEX_WAIT) on a word inside the GIL waits for

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Reading the interpreter: the GIL, thread states, and Python frames. All
  * reads are of the current address space; a failed one reads as 0. */
 
