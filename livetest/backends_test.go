@@ -107,7 +107,10 @@ func checkHolds(t *testing.T, r recording) {
 		}
 		truth := normal(th.Holds).within(r.from, r.to)
 		ours := pairsOf(r.trace, tid, trace.GILHoldBegin, trace.GILHoldEnd).within(r.from, r.to)
-		off := ours.total() - truth.total()
+		// A thread that loses its CPU between its last line and the drop still
+		// holds, and cannot know: that time is not held against either.
+		run := runnableOf(r.trace, tid)
+		off := (ours.total() - ours.common(run)) - (truth.total() - truth.common(run))
 		if limit := max(truth.total()/50, 2e6); off > limit || -off > limit {
 			t.Errorf("%s held %.3f ms in %d, measured itself %.3f ms in %d", th.Role, ms(ours.total()), len(ours), ms(truth.total()), len(truth))
 		}
