@@ -91,8 +91,8 @@ func ownSite(addr uintptr) (cpython.Site, error) {
 
 // checkRecords keeps a CPU busy and looks for the records that this must leave.
 func (s *Session) checkRecords() []Check {
-	sched := Check{Name: "receive scheduling records", Err: fmt.Errorf("none in 2 s")}
-	sample := Check{Name: "receive CPU samples", Err: fmt.Errorf("none in 2 s: is the CPU clock of perf available?")}
+	sched := Check{Name: "receive scheduling records", Detail: "through the ring buffer", Err: fmt.Errorf("none in 2 s")}
+	sample := Check{Name: "receive CPU samples", Detail: "perf's CPU clock", Err: fmt.Errorf("none in 2 s: is the CPU clock of perf available?")}
 	var b Batch
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && (sched.Err != nil || sample.Err != nil); {
 		for begun := time.Now(); time.Since(begun) < 5*time.Millisecond; {
