@@ -39,6 +39,9 @@ func (d *dispatcher) record(r probes.Record) {
 	if p == nil || p.exited && r.Kind != probes.KindSwitch {
 		return
 	}
+	if p.stub && r.Kind != probes.KindExec && r.Flags&probes.FlagLast == 0 {
+		return
+	}
 	switch r.Kind {
 	case probes.KindSwitch:
 		d.switched(p, r)

@@ -49,10 +49,11 @@ func (s *session) launch(ctx context.Context) (*launched, error) {
 	}
 	l := &launched{cmd: cmd, gate: write, done: make(chan struct{})}
 	go l.reap(ctx)
-	if _, err := s.watch(cmd.Process.Pid); err != nil {
+	p, err := s.watch(cmd.Process.Pid)
+	if err != nil {
 		return nil, err
 	}
-	s.stub = true
+	s.stub, p.stub = true, true
 	return l, nil
 }
 

@@ -26,6 +26,7 @@ func (d *dispatcher) fork(p *process, r probes.Record) {
 // exec handles a process that became another program.
 func (d *dispatcher) exec(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
+	p.stub = false
 	for _, t := range p.threads {
 		if p.gil != nil {
 			p.gil.ends(t, at, trace.WaitExit)

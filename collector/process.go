@@ -24,6 +24,7 @@ type process struct {
 	naming  int        // how often names are still to be read
 	flows   uint64     // hand-offs so far; an exec does not end the process, so their names go on
 	looked  trace.Time // when its present program was looked into: earlier execs are history
+	stub    bool       // a launched command that has not become itself yet: what it does is ours, not the command's
 	exited  bool
 	gone    time.Time // when it was first seen to have ended without a record of it
 	status  uint32    // as wait(2) has it, once exited

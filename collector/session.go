@@ -252,7 +252,7 @@ func (s *session) housekeep() error {
 		s.named = time.Now()
 		for _, p := range s.d.procs {
 			s.checkInterval(p)
-			if p.naming > 0 && !p.exited {
+			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
 			}
 		}
