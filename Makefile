@@ -10,7 +10,8 @@ UNIT = $$(go list ./... | grep -v -e /livetest -e /bench)
 # Where the tests find what `make pythons oracle` fetched, also when sudo gives them another HOME.
 export GILSCOPE_CACHE ?= $(HOME)/.cache/gilscope
 export GILSCOPE_PYTHONS ?= $(GILSCOPE_CACHE)/pythons
-SUDO_ENV = PATH="'"$$PATH"'" GILSCOPE_CACHE="$(GILSCOPE_CACHE)" GILSCOPE_PYTHONS="$(GILSCOPE_PYTHONS)"
+# The whole of each assignment is quoted: that is how `go -exec` splits words.
+SUDO_ENV = "PATH='"$$PATH"'" "GILSCOPE_CACHE=$(GILSCOPE_CACHE)" "GILSCOPE_PYTHONS=$(GILSCOPE_PYTHONS)" "GILSCOPE_BINARY=$(CURDIR)/gilscope"
 
 .NOTPARALLEL:
 
