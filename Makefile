@@ -10,8 +10,9 @@ UNIT = $$(go list ./... | grep -v -e /livetest -e /bench)
 # Where the tests find what `make pythons oracle` fetched, also when sudo gives them another HOME.
 export GILSCOPE_CACHE ?= $(HOME)/.cache/gilscope
 export GILSCOPE_PYTHONS ?= $(GILSCOPE_CACHE)/pythons
-# The whole of each assignment is quoted: that is how `go -exec` splits words.
-SUDO_ENV = "PATH='"$$PATH"'" "GILSCOPE_CACHE=$(GILSCOPE_CACHE)" "GILSCOPE_PYTHONS=$(GILSCOPE_PYTHONS)" "GILSCOPE_BINARY=$(CURDIR)/gilscope"
+# The whole of each assignment is quoted: that is how `go -exec` splits words. HOME: the user's interpreters are
+# there; GOCACHE: root must leave nothing in it.
+SUDO_ENV = "PATH='"$$PATH"'" "HOME=$(HOME)" "GOCACHE=/var/tmp/gilscope-go-build" "GILSCOPE_CACHE=$(GILSCOPE_CACHE)" "GILSCOPE_PYTHONS=$(GILSCOPE_PYTHONS)" "GILSCOPE_BINARY=$(CURDIR)/gilscope"
 
 .NOTPARALLEL:
 
