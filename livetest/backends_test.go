@@ -186,7 +186,7 @@ func TestForcedAndVoluntary(t *testing.T) {
 // TestSingleThread: without a second thread there is no contention at all.
 func TestSingleThread(t *testing.T) {
 	for _, detail := range []string{"waits", "full"} {
-		r := recordTruth(t, testpy.Some(t, "3.12")[0], "single", "1s", "--detail", detail)
+		r := recordTruth(t, testpy.One(t, "3.12"), "single", "1s", "--detail", detail)
 		for _, g := range r.report.GIL {
 			if g.WaitNS != 0 || g.Waits != 0 || g.Switching.DropRequests != 0 {
 				t.Errorf("%s: %d waits, %d ns, %d drop requests", detail, g.Waits, g.WaitNS, g.Switching.DropRequests)

@@ -122,7 +122,7 @@ print("ready"); sys.stdin.read()
 
 func startBusy(t testing.TB) *testpy.Proc {
 	t.Helper()
-	return testpy.Start(t, testpy.Need(t, "3.13"), busyScript)
+	return testpy.Start(t, testpy.One(t, "3.13"), busyScript)
 }
 
 // readyScript waits for its stdin and then ends, busy with nothing.
@@ -207,7 +207,7 @@ print(worst, again == total); sys.exit(7)
 // TestNeverStopped attaches, at both details, to a program that watches its own
 // clock, while we watch its state.
 func TestNeverStopped(t *testing.T) {
-	p := testpy.Start(t, testpy.Need(t, "3.11"), stallScript)
+	p := testpy.Start(t, testpy.One(t, "3.11"), stallScript)
 	for _, detail := range []string{"waits", "full"} {
 		unwatch := watchState(t, p.PID)
 		r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "100ms", "--detail", detail)

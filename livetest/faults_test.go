@@ -69,7 +69,7 @@ func TestTargetEnds(t *testing.T) {
 		{"SIGSEGV", 0, 11, "was killed by signal 11 (segmentation fault)"},
 	} {
 		t.Run(c.how, func(t *testing.T) {
-			p := testpy.Start(t, testpy.Need(t, "3.10"), endScript)
+			p := testpy.Start(t, testpy.One(t, "3.10"), endScript)
 			r := startRecord(t, "-p", fmt.Sprint(p.PID))
 			p.Send(t, c.how)
 			p.Stop()
@@ -91,7 +91,7 @@ func TestTargetEnds(t *testing.T) {
 
 // TestOneOfTwoEnds: the recording goes on with the other target.
 func TestOneOfTwoEnds(t *testing.T) {
-	first, second := testpy.Start(t, testpy.Need(t, "3.10"), endScript), startBusy(t)
+	first, second := testpy.Start(t, testpy.One(t, "3.10"), endScript), startBusy(t)
 	r := startRecord(t, "-p", fmt.Sprint(first.PID), "-p", fmt.Sprint(second.PID), "-d", "600ms")
 	first.Send(t, "exit")
 	first.Stop()
@@ -233,5 +233,5 @@ func startTruth(t testing.TB, program string) *testpy.Proc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testpy.StartCommand(t, exec.Command(testpy.Need(t, "3.13").Path, "-u", script))
+	return testpy.StartCommand(t, exec.Command(testpy.One(t, "3.13").Path, "-u", script))
 }

@@ -82,7 +82,7 @@ func args(n trace.Note) string {
 
 // TestLaunchExit: the command's own end is gilscope's, and stands in the trace.
 func TestLaunchExit(t *testing.T) {
-	python := testpy.Need(t, "3.12").Path
+	python := testpy.One(t, "3.12").Path
 	for _, c := range []struct {
 		body string
 		code int
@@ -108,7 +108,7 @@ func TestLaunchExit(t *testing.T) {
 // TestLaunchStreams: stdin, stdout and stderr are the command's own.
 func TestLaunchStreams(t *testing.T) {
 	script := "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('a word\\n')"
-	o, _ := launch(t, []string{testpy.Need(t, "3.9").Path, "-c", script}, withInput("data\n"))
+	o, _ := launch(t, []string{testpy.One(t, "3.9").Path, "-c", script}, withInput("data\n"))
 	o.wants(t, 0, "a word\n")
 	if o.stdout != "DATA\n" {
 		t.Errorf("stdout is %q, want what the command wrote and no more", o.stdout)
@@ -153,7 +153,7 @@ func TestLaunchWholeLife(t *testing.T) {
 	}
 	defer stdin.Close()
 	defer hold.Close()
-	o, path := launch(t, []string{testpy.Need(t, "3.13").Path, "-u", script, "1.5"}, func(c *exec.Cmd) { c.Stdin = stdin })
+	o, path := launch(t, []string{testpy.One(t, "3.13").Path, "-u", script, "1.5"}, func(c *exec.Cmd) { c.Stdin = stdin })
 	o.wants(t, 0, "ready")
 	lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
 	truth, err := oracle.ParseTruth([]byte(lines[len(lines)-1]))
@@ -200,7 +200,7 @@ func firstStart(tr *trace.Trace, tid int32) trace.Time {
 
 // TestLaunchWrapped: a shell, and a shim like those of version managers, become the interpreter.
 func TestLaunchWrapped(t *testing.T) {
-	in := testpy.Need(t, "3.11")
+	in := testpy.One(t, "3.11")
 	shim := filepath.Join(publicDir(t), "python3")
 	text := fmt.Sprintf("#!/usr/bin/env bash\nset -e\nversion=$(basename %s)\nexec %s \"$@\"\n", in.Path, in.Path)
 	if err := os.WriteFile(shim, []byte(text), 0o755); err != nil {
@@ -219,7 +219,7 @@ func TestLaunchWrapped(t *testing.T) {
 
 // TestLaunchChild: Python that is started as a child is not recorded, which is said.
 func TestLaunchChild(t *testing.T) {
-	o, _ := launch(t, []string{"sh", "-c", testpy.Need(t, "3.11").Path + " -c pass; exit 3"})
+	o, _ := launch(t, []string{"sh", "-c", testpy.One(t, "3.11").Path + " -c pass; exit 3"})
 	o.wants(t, 3, "no Python was found in", "child processes not recorded: 1")
 }
 
@@ -292,9 +292,9 @@ for th in threads: th.start()
 for th in threads: th.join()
 if len(sys.argv) > 2: os.execv(sys.argv[2], [sys.argv[2], "-c", sys.argv[1], sys.argv[1]])
 `
-	in := testpy.Need(t, "3.11")
+	in := testpy.One(t, "3.11")
 	path := filepath.Join(t.TempDir(), "t.pftrace")
-	o := run(t, []string{"record", "--detail", "full", "-o", path, "--", in.Path, "-c", script, script, testpy.Need(t, "3.13").Path})
+	o := run(t, []string{"record", "--detail", "full", "-o", path, "--", in.Path, "-c", script, script, testpy.One(t, "3.13").Path})
 	o.wants(t, 0)
 	tr := readTrace(t, path)
 	targets := notes(tr, trace.NoteTarget)

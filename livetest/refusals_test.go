@@ -45,8 +45,14 @@ func TestRefusedTargets(t *testing.T) {
 			"not permitted", "run as root (sudo)", "CAP_BPF")
 	})
 	for _, version := range []string{"3.6.15", "3.7.16", "2.7.18"} {
+		path := oldPython(t, version)
+		if path == "" {
+			t.Logf("NOT TESTED: Python %s is not on this machine", version)
+			continue
+		}
 		t.Run(version, func(t *testing.T) {
-			record(startOld(t, version).PID).wants(t, 4, "Python", "3.8")
+			p := testpy.StartCommand(t, exec.Command(path, "-u", "-c", readyScript))
+			record(p.PID).wants(t, 4, "Python", "3.8")
 		})
 	}
 	if _, err := os.Stat(out); err == nil {
@@ -65,18 +71,21 @@ func startSleep(t testing.TB) int {
 	return cmd.Process.Pid
 }
 
-// startOld starts an interpreter that is not supported.
-func startOld(t testing.TB, version string) *testpy.Proc {
+// oldPython is where an interpreter that gilscope refuses is, "" if this machine
+// has none. CI must have it.
+func oldPython(t testing.TB, version string) string {
 	t.Helper()
 	home, err := os.UserHomeDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(home, ".pyenv/versions", version, "bin/python"+version[:3])
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); err == nil {
+		return path
+	} else if os.Getenv("CI") != "" {
 		t.Fatalf("%v: run: pyenv install %s", err, version)
 	}
-	return testpy.StartCommand(t, exec.Command(path, "-u", "-c", readyScript))
+	return ""
 }
 
 // TestRefusedStates: stopped and traced targets are refused, recorded with --force, and go on afterwards.

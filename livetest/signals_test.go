@@ -54,7 +54,7 @@ func launchPaused(t testing.TB) (cmd *exec.Cmd, said lines, path string) {
 	}
 	t.Cleanup(func() { stdin.Close(); hold.Close() })
 	path = filepath.Join(t.TempDir(), "t.pftrace")
-	cmd = command([]string{"record", "-o", path, "--", testpy.Need(t, "3.11").Path, "-c", pauseScript})
+	cmd = command([]string{"record", "-o", path, "--", testpy.One(t, "3.11").Path, "-c", pauseScript})
 	cmd.Stdin = stdin
 	words, err := cmd.StderrPipe()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestLaunchTerminated(t *testing.T) {
 
 // TestNobodyListens: words that nobody reads any more do not end the recording.
 func TestNobodyListens(t *testing.T) {
-	first, second := testpy.Start(t, testpy.Need(t, "3.10"), endScript), startBusy(t)
+	first, second := testpy.Start(t, testpy.One(t, "3.10"), endScript), startBusy(t)
 	path := filepath.Join(t.TempDir(), "t.pftrace")
 	cmd := command([]string{"record", "-o", path, "-d", "500ms", "-p", fmt.Sprint(first.PID), "-p", fmt.Sprint(second.PID)})
 	words, err := cmd.StderrPipe()

@@ -56,7 +56,7 @@ func checkNative(t *testing.T, r recording, function string) {
 // TestBuiltinsAreNamed: a C function inside the interpreter that keeps the GIL
 // is named too, where the interpreter has symbols.
 func TestBuiltinsAreNamed(t *testing.T) {
-	in := testpy.Some(t, "3.12")[0]
+	in := testpy.One(t, "3.12")
 	r := recordTruth(t, in, "c_calls", "2s")
 	want := map[string]string{"match_pattern": "sre", "sort_rows": "", "raise_power": ""}
 	for _, g := range r.report.GIL {

@@ -21,7 +21,7 @@ func TestPerfettoShowsTheGIL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := testpy.StartCommand(t, exec.Command(testpy.Some(t, "3.12")[0].Path, "-u", script))
+	p := testpy.StartCommand(t, exec.Command(testpy.One(t, "3.12").Path, "-u", script))
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "2s", "--detail", "full")
 	r.wait(t)
 	p.Kill()

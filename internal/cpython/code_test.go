@@ -105,7 +105,7 @@ func compareCode(t *testing.T, c *Code, f []string) int {
 }
 
 func TestCodeStale(t *testing.T) {
-	proc := testpy.Start(t, testpy.Need(t, "3.12"), coder)
+	proc := testpy.Start(t, testpy.One(t, "3.12"), coder)
 	p := open(t, proc.PID)
 	addr, _ := strconv.ParseUint(strings.Split(proc.Line(t), " ")[0], 10, 64)
 	key := keyAt(t, p, addr)

@@ -85,7 +85,7 @@ func TestThreadNamesWhileTheyChange(t *testing.T) {
 
 // TestEndedProcess checks that all readers say ErrGone, and soon.
 func TestEndedProcess(t *testing.T) {
-	proc := testpy.Start(t, testpy.Need(t, "3.11"), waiter)
+	proc := testpy.Start(t, testpy.One(t, "3.11"), waiter)
 	p := open(t, proc.PID)
 	proc.Kill()
 	begin := time.Now()

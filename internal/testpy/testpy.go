@@ -72,6 +72,12 @@ func Some(t testing.TB, versions ...string) []Interpreter {
 	return some
 }
 
+// One is Some for a single interpreter.
+func One(t testing.TB, version string) Interpreter {
+	t.Helper()
+	return Some(t, version)[0]
+}
+
 func lookup(all []Interpreter, version string) (Interpreter, bool) {
 	for _, i := range all {
 		if i.Name == version || i.Version == version || strings.HasPrefix(i.Version, version+".") {
