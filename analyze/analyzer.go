@@ -65,3 +65,14 @@ func share(part, whole int64) *float64 {
 	v := float64(part) / float64(whole)
 	return &v
 }
+
+// spread sorts values and returns their median, 99th percentile and maximum; nil
+// where there is none.
+func spread(ns []int64) (p50, p99, longest *int64) {
+	if len(ns) == 0 {
+		return nil, nil, nil
+	}
+	slices.Sort(ns)
+	a, b, c := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
+	return &a, &b, &c
+}

@@ -33,17 +33,12 @@ func runGIL(tl *Timeline, r *Report) {
 }
 
 func (row *GILRow) waits(waits []Wait) {
-	if len(waits) == 0 {
-		return
-	}
 	ns := make([]int64, len(waits))
 	for i, w := range waits {
 		ns[i] = w.NS()
 		row.WaitNS += ns[i]
 	}
-	slices.Sort(ns)
-	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
-	row.WaitP50NS, row.WaitP99NS, row.WaitMaxNS = &p50, &p99, &longest
+	row.WaitP50NS, row.WaitP99NS, row.WaitMaxNS = spread(ns)
 }
 
 // How accurate waits are, and when they are less so: both ends of a wait may be
@@ -96,11 +91,7 @@ func (row *GILRow) holdsOf(tl *Timeline, g *GIL) {
 	row.BusyShare = share(min(held, tl.NS()), tl.NS())
 	row.Switching.ForcedDrops, row.Switching.VoluntaryDrops = &forced, &voluntary
 	row.holds = int64(len(ns))
-	if len(ns) > 0 {
-		slices.Sort(ns)
-		p99, longest := quantile(ns, 0.99), ns[len(ns)-1]
-		row.holdP99NS, row.holdMaxNS = &p99, &longest
-	}
+	_, row.holdP99NS, row.holdMaxNS = spread(ns)
 }
 
 // blameKey is one row of the ledger, in ids.

@@ -1,7 +1,6 @@
 package analyze
 
 import (
-	"slices"
 	"sort"
 
 	"gilscope/internal/trace"
@@ -46,12 +45,7 @@ func (s *Switching) answers(g *GIL) {
 			ns = append(ns, int64(st.End-st.Asked))
 		}
 	}
-	if len(ns) == 0 {
-		return
-	}
-	slices.Sort(ns)
-	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
-	s.RequestToDropP50NS, s.RequestToDropP99NS, s.RequestToDropMaxNS = &p50, &p99, &longest
+	s.RequestToDropP50NS, s.RequestToDropP99NS, s.RequestToDropMaxNS = spread(ns)
 }
 
 // handoffs fills the hand-off latency: how long nobody held the GIL before a
@@ -69,10 +63,5 @@ func (s *Switching) handoffs(tl *Timeline, g *GIL) {
 		}
 		ns = append(ns, gap)
 	}
-	if len(ns) == 0 {
-		return
-	}
-	slices.Sort(ns)
-	p50, p99, longest := quantile(ns, 0.50), quantile(ns, 0.99), ns[len(ns)-1]
-	s.HandoffP50NS, s.HandoffP99NS, s.HandoffMaxNS = &p50, &p99, &longest
+	s.HandoffP50NS, s.HandoffP99NS, s.HandoffMaxNS = spread(ns)
 }
