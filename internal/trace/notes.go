@@ -8,8 +8,16 @@ const (
 	// NoteTarget describes a target's interpreter when it is attached: python
 	// ("3.11.7"), free_threaded, gil_enabled, stripped, pie (0|1), linkage
 	// (shared|static), path, backend (futex|condvar|take_gil), cost (emulated|
-	// nop5|single-stepped|none), sites ("name file+0xoff insn; ..."), interval_ns, interpreter.
+	// nop5|single-stepped|none), sites ("name file+0xoff insn; ..."), interval_ns, interpreter,
+	// libc ("glibc 2.36"), and ns_pid (its pid in its own pid namespace, where that is another).
 	NoteTarget = "target"
+	// NoteInterpreter says that another interpreter than the main one was found in a process: interpreter
+	// (its id), own_gil (0|1; without one it uses the main interpreter's), interval_ns.
+	NoteInterpreter = "interpreter"
+	// NoteStarted says how a recorded process came to be: parent, method (fork|spawn|forkserver|subprocess),
+	// role ("fork server" or "resource tracker" for multiprocessing's own processes, else ""). It may come twice: a
+	// process is forked first, and shows only after an exec what it is for. The last one holds.
+	NoteStarted = "started"
 	// NoteDetail says at which detail the process is recorded from now on: detail.
 	NoteDetail = "detail"
 	// NoteLost says that events were lost before this moment: events, cpu, what (ring|kernel-switch|stack).
