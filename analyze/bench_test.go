@@ -38,6 +38,52 @@ func busyTrace(n int) *trace.Trace {
 	return m.end(at)
 }
 
+// familyTrace is busyTrace for 500 forked processes of two threads each, which
+// are all recorded as a recorder that follows does.
+func familyTrace(n int) *trace.Trace {
+	const processes = 500
+	m := newMaker("waits")
+	stack := m.stack("f a.py 1", "main a.py 1")
+	at := trace.Time(0)
+	for pid := int32(1000); pid < 1000+3*processes; pid += 3 {
+		at += us
+		m.fork(at, pid, 1, "fork")
+		m.note(at, pid, trace.NoteTarget, trace.Arg{Key: "python", Text: "3.12.1"}, trace.Arg{Key: "interval_ns", Num: 5_000_000})
+		m.thread(pid+1, "worker")
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for len(m.t.Events) < n {
+		m.pid = 1000 + 3*int32(r.IntN(processes))
+		holder, tid := m.pid, m.pid+1
+		if r.IntN(2) == 0 {
+			holder, tid = tid, holder
+		}
+		m.wait(at, tid, stack)
+		m.seen(at+1, tid, holder, stack)
+		m.run(at+2, uint16(tid%4), 0, 1)
+		m.run(at+22*us, uint16(tid%4), tid, 0)
+		m.holder(at+23*us, tid)
+		m.taken(at+24*us, tid)
+		m.add(at+25*us, trace.CPUSample, tid, trace.Event{Stack: stack})
+		at += 30*us + trace.Time(r.IntN(5000))
+	}
+	for pid := int32(1000); pid < 1000+3*processes; pid += 3 {
+		m.note(at, pid, trace.NoteGIL, trace.Arg{Key: "switches", Num: 9})
+		m.note(at, pid, trace.NoteExit)
+	}
+	return m.end(at)
+}
+
+// BenchmarkFamily: many processes must not cost more than many events do.
+func BenchmarkFamily(b *testing.B) {
+	t := familyTrace(1_000_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		Build(t).Report()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(t.Events)), "ns/event")
+}
+
 func BenchmarkBuild(b *testing.B) {
 	t := busyTrace(1_000_000)
 	b.ReportAllocs()

@@ -10,17 +10,18 @@ import (
 // builder walks the events once. What it knows about a thread between two
 // events stands in run, parallel to Timeline.Threads.
 type builder struct {
-	tl       *Timeline
-	now      trace.Time
-	threadOf map[int32]int32
-	gilOf    map[gilKey]int32
-	run      []threadRun
-	gils     []gilRun
-	cpus     []int32 // by CPU: index of the target thread on it, or none
-	lastTID  int32   // one-entry caches: neighbours in time are mostly the same thread
-	lastIdx  int32
-	lastKey  gilKey
-	lastGIL  int32
+	tl      *Timeline
+	now     trace.Time
+	latest  map[int32]int32 // by tid: the thread that has the number, or had it last
+	gilOf   map[gilKey]int32
+	run     []threadRun
+	gils    []gilRun
+	cpus    []int32 // by CPU: index of the target thread on it, or none
+	lastTID int32   // one-entry caches: neighbours in time are mostly the same thread
+	lastPID int32
+	lastIdx int32
+	lastKey gilKey
+	lastGIL int32
 }
 
 const none int32 = -1
@@ -39,7 +40,7 @@ type threadRun struct {
 	laneGIL int32 // GIL whose lane names this thread now, or none
 	cpu     int32
 	state   State
-	exited  bool
+	ended   bool
 }
 
 type gilRun struct {
@@ -51,25 +52,29 @@ type gilRun struct {
 // the Timeline is used. Events that contradict each other are resolved, never
 // refused: a second begin ends the first, an end without a begin is passed over.
 func Build(t *trace.Trace) *Timeline {
-	tl := &Timeline{Trace: t, modes: modesOf(t)}
+	tl := &Timeline{Trace: t, facts: factsOf(t), threadOf: make(map[uint64]int32, len(t.Threads)), lives: map[uint64][]int32{}}
 	tl.Start, tl.End = bounds(t)
-	b := &builder{tl: tl, threadOf: make(map[int32]int32, len(t.Threads)), gilOf: map[gilKey]int32{}, now: tl.Start}
-	for _, th := range t.Threads {
-		if i := b.thread(th.TID, th.PID); i != none {
-			tl.Threads[i].Name, tl.Threads[i].PID = th.Name, th.PID
-		}
-	}
+	b := &builder{tl: tl, latest: make(map[int32]int32, len(t.Threads)), gilOf: map[gilKey]int32{}, now: tl.Start, lastIdx: none}
+	b.declared(t.Threads)
+	forks := processStarts(t)
 	for i := range t.Events {
 		e := &t.Events[i]
-		// A file may claim any time; going backwards would make spans negative.
-		b.now = min(max(b.now, e.Time), tl.End)
+		for len(forks) > 0 && forks[0].at <= e.Time {
+			b.advance(forks[0].at)
+			b.starts(forks[0].pid, forks[0].pid)
+			forks = forks[1:]
+		}
+		b.advance(e.Time)
 		b.event(e)
 	}
 	b.finish()
-	tl.threadOf = b.threadOf
 	tl.resolveSites()
 	return tl
 }
+
+// advance moves the moment on. A file may claim any time; going backwards would
+// make spans negative.
+func (b *builder) advance(to trace.Time) { b.now = min(max(b.now, to), b.tl.End) }
 
 // bounds is the recorded interval: the opening and closing note, widened to the events.
 func bounds(t *trace.Trace) (start, end trace.Time) {
@@ -91,16 +96,6 @@ func bounds(t *trace.Trace) (start, end trace.Time) {
 		widen(t.Events[len(t.Events)-1].Time)
 	}
 	return start, end
-}
-
-func modesOf(t *trace.Trace) []mode {
-	var modes []mode
-	for _, n := range t.Notes {
-		if n.Name == trace.NoteRecording || n.Name == trace.NoteDetail {
-			modes = append(modes, mode{at: n.Time, pid: n.PID, text: text(n, "detail")})
-		}
-	}
-	return modes
 }
 
 func (b *builder) event(e *trace.Event) {
@@ -132,34 +127,10 @@ func (b *builder) event(e *trace.Event) {
 	case trace.GILHolderSeen:
 		b.holderSeen(e)
 	case trace.ThreadStart:
-		b.threadStart(e)
+		b.starts(e.TID, e.PID)
 	case trace.ThreadExit:
 		b.threadExit(e)
 	}
-}
-
-// thread finds or makes the thread; none for ids that are no target's thread.
-func (b *builder) thread(tid, pid int32) int32 {
-	if tid == b.lastTID && tid != 0 {
-		return b.lastIdx
-	}
-	if tid <= trace.IdleTID || tid == trace.OtherTID {
-		return none
-	}
-	i, ok := b.threadOf[tid]
-	if !ok {
-		i = int32(len(b.tl.Threads))
-		b.threadOf[tid] = i
-		b.tl.Threads = append(b.tl.Threads, Thread{PID: pid, TID: tid, Start: b.tl.Start, End: b.tl.End})
-		b.run = append(b.run, threadRun{wait: none, hold: none, laneGIL: none, cpu: none})
-	}
-	// Scheduling events name no process. What they met first learns it here.
-	if th := &b.tl.Threads[i]; th.PID == 0 {
-		th.PID = pid
-	} else {
-		b.lastTID, b.lastIdx = tid, i
-	}
-	return i
 }
 
 func (b *builder) gil(e *trace.Event) int32 {
@@ -177,37 +148,6 @@ func (b *builder) gil(e *trace.Event) int32 {
 	}
 	b.lastKey, b.lastGIL = key, g
 	return g
-}
-
-func (b *builder) threadStart(e *trace.Event) {
-	i := b.thread(e.TID, e.PID)
-	if i == none {
-		return
-	}
-	th := &b.tl.Threads[i]
-	if b.run[i].exited {
-		th.End = b.tl.End // the kernel gave the number to a new thread: one row for both
-		b.run[i].exited = false
-		return
-	}
-	if len(th.States) == 0 {
-		th.Start = b.now
-	}
-}
-
-func (b *builder) threadExit(e *trace.Event) {
-	i := b.thread(e.TID, e.PID)
-	if i == none {
-		return
-	}
-	b.waitEnd(i, trace.WaitExit)
-	b.holdEnd(i, trace.DropExit, false)
-	b.setState(i, NoState)
-	if g := b.run[i].laneGIL; g != none {
-		b.holder(g, Unknown, 0)
-	}
-	b.tl.Threads[i].End = b.now
-	b.run[i].exited = true
 }
 
 // finish closes what is open at the end of the recording and puts things in order.

@@ -12,11 +12,15 @@ const (
 	ms1 = trace.Time(1_000_000)
 )
 
-// maker builds traces by hand: events are appended in time order.
-type maker struct{ t trace.Trace }
+// maker builds traces by hand: events are appended in time order. They belong to
+// process pid, which is 1 to begin with.
+type maker struct {
+	t   trace.Trace
+	pid int32
+}
 
 func newMaker(detail string) *maker {
-	m := &maker{trace.Trace{
+	m := &maker{pid: 1, t: trace.Trace{
 		Strings: []string{""}, Frames: []trace.Frame{{}}, Stacks: [][]trace.FrameID{nil}, Complete: true,
 		Processes: []trace.Process{{PID: 1, PPID: 77, Name: "python3"}},
 	}}
@@ -36,8 +40,15 @@ func (m *maker) end(at trace.Time, args ...trace.Arg) *trace.Trace {
 	return &m.t
 }
 
+// fork adds a process, which is the one that events belong to from now on.
+func (m *maker) fork(at trace.Time, pid, parent int32, method string, args ...trace.Arg) {
+	m.t.Processes = append(m.t.Processes, trace.Process{PID: pid, PPID: parent, Name: "python3"})
+	m.note(at, pid, trace.NoteStarted, append([]trace.Arg{{Key: "parent", Num: int64(parent)}, {Key: "method", Text: method}}, args...)...)
+	m.pid = pid
+}
+
 func (m *maker) thread(tid int32, name string) {
-	m.t.Threads = append(m.t.Threads, trace.Thread{PID: 1, TID: tid, Name: name})
+	m.t.Threads = append(m.t.Threads, trace.Thread{PID: m.pid, TID: tid, Name: name})
 }
 
 func (m *maker) string(s string) trace.StringID {
@@ -71,7 +82,7 @@ func (m *maker) stack(frames ...string) trace.StackID {
 }
 
 func (m *maker) add(at trace.Time, kind trace.Kind, tid int32, rest trace.Event) {
-	rest.Time, rest.Kind, rest.TID, rest.PID = at, kind, tid, 1
+	rest.Time, rest.Kind, rest.TID, rest.PID = at, kind, tid, m.pid
 	if kind == trace.SchedSwitch || kind == trace.SchedWaking {
 		rest.PID = 0 // the kernel's scheduler events name threads only
 	}

@@ -41,8 +41,8 @@ func ms(ns int64) string {
 }
 
 // threadLabel names a thread in a text.
-func (tl *Timeline) threadLabel(tid int32) string {
-	if name := tl.threadName(tid); name != "" {
+func (tl *Timeline) threadLabel(pid, tid int32) string {
+	if name := tl.threadName(pid, tid); name != "" {
 		return fmt.Sprintf("%s (tid %d)", name, tid)
 	}
 	return fmt.Sprintf("thread %d", tid)
@@ -136,7 +136,7 @@ func (tl *Timeline) hogFinding(g *GIL, key hog, s *hogSum) Finding {
 	site := tl.Sites[key.site]
 	where := site.siteLabel()
 	if where == "" {
-		where = tl.threadLabel(holder.TID)
+		where = tl.threadLabel(holder.PID, holder.TID)
 	}
 	title := where + " keeps the GIL after it was asked to drop it"
 	advice := "A call on this line runs C code without releasing the GIL. "

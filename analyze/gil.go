@@ -21,7 +21,7 @@ func runGIL(tl *Timeline, r *Report) {
 		g := &tl.GILs[i]
 		row := GILRow{
 			PID: g.PID, Interpreter: g.Interpreter, Waits: int64(len(g.Waits)),
-			SwitchIntervalNS: interval(tl.Trace, g.PID, g.Interpreter),
+			SwitchIntervalNS: tl.facts[g.PID].switchInterval(g.Interpreter),
 			ContendedShare:   share(g.ContendedNS, tl.NS()),
 		}
 		row.waits(g.Waits)
@@ -30,6 +30,32 @@ func runGIL(tl *Timeline, r *Report) {
 		tl.blame(g, &row)
 		r.GIL = append(r.GIL, row)
 	}
+	r.pool(tl)
+}
+
+// pool fills the percentiles over all GILs, of which one has nothing to add to
+// its own.
+func (r *Report) pool(tl *Timeline) {
+	if len(tl.GILs) == 1 {
+		g := &r.GIL[0]
+		r.pooled = pooled{g.Waits, g.holds, g.WaitP50NS, g.WaitP99NS, g.holdP99NS}
+		return
+	}
+	var waits, holds []int64
+	for i := range tl.GILs {
+		for _, w := range tl.GILs[i].Waits {
+			waits = append(waits, w.NS())
+		}
+		if r.GIL[i].holds == 0 {
+			continue // none, or not all of them were recorded
+		}
+		for _, h := range tl.GILs[i].Holds {
+			holds = append(holds, int64(h.End-h.Start))
+		}
+	}
+	r.pooled.waits, r.pooled.holds = int64(len(waits)), int64(len(holds))
+	r.pooled.waitP50NS, r.pooled.waitP99NS, _ = spread(waits)
+	_, r.pooled.holdP99NS, _ = spread(holds)
 }
 
 func (row *GILRow) waits(waits []Wait) {
@@ -55,17 +81,11 @@ const (
 // accuracy says how far off the waits may be.
 func (row *GILRow) accuracy(tl *Timeline, g *GIL) {
 	row.WaitErrorShare = usualError
-	takes := int64(0)
-	for _, n := range tl.Trace.Notes {
-		if n.Name != trace.NoteGIL || n.PID != g.PID {
-			continue
-		}
-		if v, ok := number(n, "switches"); ok {
-			row.Switches = &v
-		}
-		takes, _ = number(n, "takes")
+	n, ok := tl.facts[g.PID].counted(g.Interpreter)
+	if ok {
+		row.Switches = &n.switches
 	}
-	often := tl.NS() > 0 && float64(takes)/float64(tl.NS())*1e9 > shortTakesPerS
+	often := tl.NS() > 0 && float64(n.takes)/float64(tl.NS())*1e9 > shortTakesPerS
 	if often || row.Waits >= fewWaits && row.WaitNS/row.Waits < shortWaitNS {
 		row.WaitErrorShare = shortError
 	}
@@ -155,23 +175,23 @@ func (tl *Timeline) blameRow(k blameKey, s blameSum) Blame {
 	waiter := &tl.Threads[k.waiter]
 	return Blame{
 		Waiter: Party{TID: &waiter.TID, Name: waiter.Name, Site: tl.row(k.waiterSite)},
-		Holder: tl.holderParty(k.holder, k.holderSite),
+		Holder: tl.holderParty(waiter.PID, k.holder, k.holderSite),
 		WaitNS: s.ns, Waits: s.waits, busyNS: s.busyNS,
 	}
 }
 
-func (tl *Timeline) holderParty(tid int32, site SiteID) Party {
+func (tl *Timeline) holderParty(pid, tid int32, site SiteID) Party {
 	switch tid {
 	case Unknown:
 		return Party{Name: "unknown"}
 	case Nobody:
 		return Party{TID: &tid, Name: "handing over"}
 	}
-	return Party{TID: &tid, Name: tl.threadName(tid), Site: tl.row(site)}
+	return Party{TID: &tid, Name: tl.threadName(pid, tid), Site: tl.row(site)}
 }
 
-func (tl *Timeline) threadName(tid int32) string {
-	if i, ok := tl.threadOf[tid]; ok {
+func (tl *Timeline) threadName(pid, tid int32) string {
+	if i, ok := tl.threadOf[threadKey(pid, tid)]; ok {
 		return tl.Threads[i].Name
 	}
 	return ""

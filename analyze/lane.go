@@ -71,12 +71,13 @@ func (b *builder) holder(g, tid, pid int32) {
 	if last.TID == tid {
 		return
 	}
-	if last.Thread != none {
+	// A thread of several interpreters may stand in a second lane by now.
+	if last.Thread != none && b.run[last.Thread].laneGIL == g {
 		b.run[last.Thread].laneGIL = none
 	}
 	thread := none
 	if tid > 0 {
-		if thread = b.thread(tid, pid); thread != none {
+		if thread = b.claimed(tid, pid); thread != none {
 			b.run[thread].laneGIL = g
 		}
 	}

@@ -29,11 +29,18 @@ type reading struct {
 // minSamples is how many waits a percentile needs to mean anything.
 const minSamples = 20
 
-// Metrics is the catalogue. Where a recording has several GILs, the worst one
-// counts, and their sum for totals.
+// Metrics is the catalogue. Where a recording has several GILs (processes, or
+// interpreters), totals are their sum, maxima and shares those of the worst GIL,
+// and a percentile is the highest of: that of all GILs together, and that of each
+// GIL with enough values for one. The first keeps many processes with a few long
+// waits each from passing unseen, the second one bad process among many good ones.
 var Metrics = []Metric{
-	{"gil.wait.p50", "median GIL wait", Duration, func(r *Report) reading { return percentile(r, func(g *GILRow) *int64 { return g.WaitP50NS }) }},
-	{"gil.wait.p99", "99th percentile of GIL waits", Duration, func(r *Report) reading { return percentile(r, func(g *GILRow) *int64 { return g.WaitP99NS }) }},
+	{"gil.wait.p50", "median GIL wait", Duration, func(r *Report) reading {
+		return percentile(r, r.pooled.waitP50NS, func(g *GILRow) *int64 { return g.WaitP50NS })
+	}},
+	{"gil.wait.p99", "99th percentile of GIL waits", Duration, func(r *Report) reading {
+		return percentile(r, r.pooled.waitP99NS, func(g *GILRow) *int64 { return g.WaitP99NS })
+	}},
 	{"gil.wait.max", "longest GIL wait", Duration, waitMax},
 	{"gil.wait.total", "sum of all GIL waits of all threads", Duration, waitTotal},
 	{"gil.wait.share", "part of the recording in which at least one thread waited for the GIL", Percent, waitShare},
@@ -51,20 +58,20 @@ func metric(name string) (Metric, bool) {
 	return Metric{}, false
 }
 
-// percentile is the worst of the GILs with enough waits. Without any wait at all
-// it is 0: nothing waited. A GIL with a few waits is no reason to doubt another.
-func percentile(r *Report, of func(*GILRow) *int64) reading {
-	var worst, most int64
-	enough := false
-	for i := range r.GIL {
-		g := &r.GIL[i]
-		most = max(most, g.Waits)
-		if v := of(g); v != nil && g.Waits >= minSamples {
-			worst, enough = max(worst, *v), true
-		}
+// percentile is the highest of all waits together and of each GIL with enough
+// of them. Without any wait at all it is 0: nothing waited.
+func percentile(r *Report, pooled *int64, of func(*GILRow) *int64) reading {
+	switch n := r.pooled.waits; {
+	case n == 0 || pooled == nil:
+		return reading{}
+	case n < minSamples:
+		return reading{why: fmt.Sprintf("a percentile needs %d waits, there are %d; record longer", minSamples, n)}
 	}
-	if most > 0 && !enough {
-		return reading{why: fmt.Sprintf("a percentile needs %d waits, there are %d; record longer", minSamples, most)}
+	worst := *pooled
+	for i := range r.GIL {
+		if v := of(&r.GIL[i]); v != nil && r.GIL[i].Waits >= minSamples {
+			worst = max(worst, *v)
+		}
 	}
 	return reading{value: float64(worst)}
 }
@@ -100,35 +107,48 @@ func waitShare(r *Report) reading {
 const needsFull = "holds are recorded at detail full only; record with --detail full"
 
 func holdMax(r *Report) reading {
-	return holds(r, func(g *GILRow) (*int64, bool) { return g.holdMaxNS, true })
-}
-
-func holdP99(r *Report) reading {
-	return holds(r, func(g *GILRow) (*int64, bool) { return g.holdP99NS, g.holds >= minSamples })
-}
-
-// holds is the worst value over the GILs; one GIL without full detail leaves the
-// worst one unknown.
-func holds(r *Report, of func(*GILRow) (ns *int64, enough bool)) reading {
-	if r.Recording.Detail == nil || *r.Recording.Detail != "full" {
+	if !r.holdsKnown() {
 		return reading{why: needsFull}
 	}
 	var worst int64
-	few, enough := false, false
 	for i := range r.GIL {
-		if r.GIL[i].BusyShare == nil {
-			return reading{why: needsFull}
+		if v := r.GIL[i].holdMaxNS; v != nil {
+			worst = max(worst, *v)
 		}
-		v, ok := of(&r.GIL[i])
-		if v == nil {
-			continue
-		}
-		if few = few || !ok; ok {
-			worst, enough = max(worst, *v), true
-		}
-	}
-	if few && !enough {
-		return reading{why: fmt.Sprintf("a percentile needs %d holds; record longer", minSamples)}
 	}
 	return reading{value: float64(worst)}
+}
+
+// holdP99 is made up of several GILs as percentile is.
+func holdP99(r *Report) reading {
+	n, pooled := r.pooled.holds, r.pooled.holdP99NS
+	switch {
+	case !r.holdsKnown():
+		return reading{why: needsFull}
+	case n == 0 || pooled == nil:
+		return reading{}
+	case n < minSamples:
+		return reading{why: fmt.Sprintf("a percentile needs %d holds, there are %d; record longer", minSamples, n)}
+	}
+	worst := *pooled
+	for i := range r.GIL {
+		if v := r.GIL[i].holdP99NS; v != nil && r.GIL[i].holds >= minSamples {
+			worst = max(worst, *v)
+		}
+	}
+	return reading{value: float64(worst)}
+}
+
+// holdsKnown says that every hold of every GIL was recorded: one GIL without them
+// leaves the worst one unknown.
+func (r *Report) holdsKnown() bool {
+	if r.Recording.Detail == nil || *r.Recording.Detail != detailFull {
+		return false
+	}
+	for i := range r.GIL {
+		if r.GIL[i].BusyShare == nil {
+			return false
+		}
+	}
+	return true
 }

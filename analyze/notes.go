@@ -51,21 +51,3 @@ func lastNote(t *trace.Trace, name string, pid int32) (trace.Note, bool) {
 	}
 	return trace.Note{}, false
 }
-
-// interval is the switch interval last told for an interpreter, nil if never.
-func interval(t *trace.Trace, pid int32, interpreter uint16) *int64 {
-	for i := len(t.Notes) - 1; i >= 0; i-- {
-		n := t.Notes[i]
-		if n.PID != pid || (n.Name != trace.NoteInterval && n.Name != trace.NoteTarget) {
-			continue
-		}
-		// A note that names no interpreter speaks of all of them.
-		if which, ok := number(n, "interpreter"); ok && which != int64(interpreter) {
-			continue
-		}
-		if v, ok := number(n, "interval_ns"); ok && v > 0 {
-			return &v
-		}
-	}
-	return nil
-}

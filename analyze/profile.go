@@ -124,7 +124,7 @@ func (tl *Timeline) CPUStacks() []StackWeight {
 		if e.Kind != trace.CPUSample || int(e.Stack) >= len(tl.Trace.Stacks) {
 			continue
 		}
-		if thread, ok := tl.threadOf[e.TID]; ok {
+		if thread, ok := tl.threadAt(e.PID, e.TID, e.Time); ok {
 			ws.add(stackKey{thread, e.Stack, tl.SiteOf(e.Stack)}, i, period)
 		}
 	}

@@ -44,30 +44,6 @@ func lost(t *trace.Trace) int64 {
 	return max(sum, total)
 }
 
-var processesAnalyzer = Analyzer{
-	Name: "processes",
-	Doc:  "The processes of the recording: their interpreter, as it was found when they were attached, and how they ended.",
-	Run:  runProcesses,
-}
-
-func runProcesses(tl *Timeline, r *Report) {
-	for _, p := range tl.Trace.Processes {
-		row := Process{PID: p.PID, ParentPID: known(p.PPID)}
-		if n, ok := lastNote(tl.Trace, trace.NoteTarget, p.PID); ok {
-			row.Python = &Python{
-				Version: text(n, "python"), FreeThreaded: yes(n, "free_threaded"), GILEnabled: yes(n, "gil_enabled"),
-				Stripped: yes(n, "stripped"), Linkage: known(text(n, "linkage")),
-			}
-		}
-		if n, ok := lastNote(tl.Trace, trace.NoteExit, p.PID); ok {
-			code, _ := number(n, "code")
-			signal, _ := number(n, "signal")
-			row.Exit = &Exit{Code: code, Signal: signal}
-		}
-		r.Processes = append(r.Processes, row)
-	}
-}
-
 var lostAnalyzer = Analyzer{
 	Name: "recording.lost",
 	Doc: "Events were lost, or the recorder did not finish. A lost event can make a wait too long or hide it, " +

@@ -21,6 +21,13 @@ type Report struct {
 	Forks     []struct{}  `json:"forks"`
 	Findings  []Finding   `json:"findings"`
 	Skipped   []Skipped   `json:"skipped"`
+	pooled    pooled
+}
+
+// pooled is the waits and holds of all GILs together.
+type pooled struct {
+	waits, holds                    int64
+	waitP50NS, waitP99NS, holdP99NS *int64
 }
 
 // Recording says how far the rest can be trusted.
@@ -34,13 +41,19 @@ type Recording struct {
 	OverheadShare *float64 `json:"overhead_share"`
 }
 
-// Process is one process of the recording.
+// Process is one process of the recording. In the report parents come before
+// their children, and children in order of their start.
 type Process struct {
-	PID         int32   `json:"pid"`
-	ParentPID   *int32  `json:"parent_pid"`
-	StartMethod *string `json:"start_method"`
-	Python      *Python `json:"python"`
-	Exit        *Exit   `json:"exit"` // null: it did not end while recorded
+	PID                 int32   `json:"pid"`
+	ParentPID           *int32  `json:"parent_pid"`
+	NSPID               *int32  `json:"ns_pid"`       // its pid in its own pid namespace; null: the same
+	Name                *string `json:"name"`         // of its executable
+	StartMethod         *string `json:"start_method"` // fork, spawn, forkserver, subprocess; null: it ran before, or was launched
+	Role                *string `json:"role"`         // of multiprocessing's own processes
+	StartedNS           *int64  `json:"started_ns"`   // BOOTTIME; null: it ran before, or was launched
+	ChildrenNotRecorded int64   `json:"children_not_recorded"`
+	Python              *Python `json:"python"`
+	Exit                *Exit   `json:"exit"` // null: it did not end while recorded
 }
 
 // Python is a process's interpreter.
@@ -50,6 +63,7 @@ type Python struct {
 	GILEnabled   *bool   `json:"gil_enabled"`
 	Stripped     *bool   `json:"stripped"`
 	Linkage      *string `json:"linkage"`
+	Libc         *string `json:"libc"`
 }
 
 // Exit is how a process ended.
@@ -58,11 +72,14 @@ type Exit struct {
 	Signal int64 `json:"signal"` // 0: none
 }
 
-// ThreadRow is what one thread did with its time.
+// ThreadRow is what one thread did with its time. The kernel gives numbers out
+// again: two rows of one process and number are two threads, one after the other.
 type ThreadRow struct {
 	PID            int32  `json:"pid"`
 	TID            int32  `json:"tid"`
 	Name           string `json:"name"`
+	StartedNS      *int64 `json:"started_ns"` // BOOTTIME; null: before the recording, or not seen
+	EndedNS        *int64 `json:"ended_ns"`   // null: not while recorded
 	OnCPUNS        *int64 `json:"on_cpu_ns"`
 	RunnableNS     *int64 `json:"runnable_ns"`
 	BlockedNS      *int64 `json:"blocked_ns"`

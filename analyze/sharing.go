@@ -38,7 +38,7 @@ func (tl *Timeline) convoyFinding(g *GIL, victim int32, convoys []Convoy) (Findi
 	var holders []string
 	for _, c := range convoys {
 		total, busy, cycles = total+c.CostNS, busy+c.busyNS, max(cycles, c.Cycles)
-		holders = append(holders, tl.threadLabel(c.HolderTID))
+		holders = append(holders, tl.threadLabel(g.PID, c.HolderTID))
 	}
 	cost := total - busy
 	// Mostly after the request: then a C call is to blame, not the interval.
@@ -50,7 +50,7 @@ func (tl *Timeline) convoyFinding(g *GIL, victim int32, convoys []Convoy) (Findi
 	}
 	return Finding{
 		Rule: "gil.convoy", Severity: tl.severity(cost), CostNS: cost, PID: &g.PID, TID: &victim,
-		Title: fmt.Sprintf("%s waits a switch interval each time behind %s", tl.threadLabel(victim), strings.Join(holders, ", ")),
+		Title: fmt.Sprintf("%s waits a switch interval each time behind %s", tl.threadLabel(g.PID, victim), strings.Join(holders, ", ")),
 		Advice: "Move the CPU-bound work to another process. If it must stay, a shorter sys.setswitchinterval() lowers this wait " +
 			"in proportion, at the price of more switches.",
 		Evidence: fmt.Sprintf("at least %d such waits, never fewer than %d in a row; %s waited for CPU-bound holders", cycles, minCycles, ms(total)),
@@ -65,9 +65,13 @@ var cpuThreadsAnalyzer = Analyzer{
 }
 
 func runCPUThreads(tl *Timeline, r *Report) {
+	threads := tl.threadsByPID()
 	for i := range tl.GILs {
 		g, row := &tl.GILs[i], &r.GIL[i]
-		bound := tl.cpuBound(g, row)
+		if !tl.worth(row.WaitNS) {
+			continue // the cost is a part of that
+		}
+		bound := tl.cpuBound(g, row, threads[g.PID])
 		var cost int64
 		members := make(map[int32]bool)
 		for _, b := range row.Blame {
@@ -89,21 +93,31 @@ func runCPUThreads(tl *Timeline, r *Report) {
 	}
 }
 
-// cpuBound finds the threads of a GIL's process that ran or wanted to. Victims
+// threadsByPID is the indices of each process's threads.
+func (tl *Timeline) threadsByPID() map[int32][]int32 {
+	list := make(map[int32][]int32)
+	for i := range tl.Threads {
+		pid := tl.Threads[i].PID
+		list[pid] = append(list[pid], int32(i))
+	}
+	return list
+}
+
+// cpuBound finds those of the threads of a GIL's process that ran or wanted to. Victims
 // of a convoy are left out: their time has a finding already.
-func (tl *Timeline) cpuBound(g *GIL, row *GILRow) map[int32]bool {
+func (tl *Timeline) cpuBound(g *GIL, row *GILRow, threads []int32) map[int32]bool {
 	inWait := make(map[int32]int64) // blocked for the GIL, by thread index
 	for _, w := range g.Waits {
 		ns, _ := tl.Threads[w.Thread].In(Blocked, w.Start, w.End)
 		inWait[w.Thread] += ns
 	}
 	bound := make(map[int32]bool)
-	for i := range tl.Threads {
+	for _, i := range threads {
 		th := &tl.Threads[i]
 		life := int64(th.End - th.Start)
 		ran, known := th.In(Running, th.Start, th.End)
 		blocked, _ := th.In(Blocked, th.Start, th.End)
-		if th.PID == g.PID && known && ran*20 >= life && (blocked-inWait[int32(i)])*5 <= life {
+		if known && ran*20 >= life && (blocked-inWait[i])*5 <= life {
 			bound[th.TID] = true
 		}
 	}

@@ -19,6 +19,7 @@ func runThreads(tl *Timeline, r *Report) {
 	for i := range tl.Threads {
 		th := &tl.Threads[i]
 		rows[i] = ThreadRow{PID: th.PID, TID: th.TID, Name: th.Name}
+		rows[i].life(th)
 		rows[i].states(th.States)
 		if tl.Full(th.PID) {
 			zero := [4]int64{}
@@ -41,6 +42,16 @@ func runThreads(tl *Timeline, r *Report) {
 		return cmp.Or(cmp.Compare(x.PID, y.PID), cmp.Compare(x.TID, y.TID))
 	})
 	r.Threads = append(r.Threads, rows...)
+}
+
+func (row *ThreadRow) life(th *Thread) {
+	start, end := int64(th.Start), int64(th.End)
+	if th.Started {
+		row.StartedNS = &start
+	}
+	if th.Ended {
+		row.EndedNS = &end
+	}
 }
 
 // states sums the scheduler's states; they stay nil if none was seen.

@@ -25,22 +25,26 @@ const noTime trace.Time = -1
 // so that millions of spans cost the garbage collector nothing.
 type Timeline struct {
 	Trace      *trace.Trace
-	Start, End trace.Time // of the recording, BOOTTIME ns
-	Threads    []Thread   // in order of pid, tid of the trace's table, then of appearance
-	GILs       []GIL      // in order of pid, interpreter
-	Sites      []Site     // by SiteID; 0 is "not known"
-	Sched      bool       // whether the trace has scheduling events at all
-	threadOf   map[int32]int32
+	Start, End trace.Time         // of the recording, BOOTTIME ns
+	Threads    []Thread           // in order of the trace's table, then of appearance
+	GILs       []GIL              // in order of pid, interpreter
+	Sites      []Site             // by SiteID; 0 is "not known"
+	Sched      bool               // whether the trace has scheduling events at all
+	threadOf   map[uint64]int32   // by threadKey: the latest thread
+	lives      map[uint64][]int32 // by threadKey: all of them in order, where there were several
+	facts      map[int32]*facts   // by pid
 	stacks     []stackSite
-	modes      []mode
 }
 
-// Thread is one thread and what the scheduler did with it.
+// Thread is the life of one thread and what the scheduler did with it. A number
+// that was used again stands for several of them, also within one process.
 type Thread struct {
 	PID, TID   int32
 	Name       string      // Python's or the kernel's name; "" if never told
 	Start, End trace.Time  // life as far as recorded
 	States     []StateSpan // in time order, without overlap; gaps are unknown
+	Started    bool        // Start is where the thread began, not just the recording
+	Ended      bool        // End is where the thread ended
 }
 
 // State is what a thread does in the eyes of the scheduler.
@@ -110,47 +114,32 @@ type Sample struct {
 	Site  SiteID
 }
 
-// mode is the detail at which a process is recorded from a moment on.
-type mode struct {
-	at   trace.Time
-	pid  int32 // 0: all
-	text string
-}
-
 // NS is the recorded duration.
 func (tl *Timeline) NS() int64 { return int64(tl.End - tl.Start) }
 
 // Full says whether every take and drop of the process was recorded all the time.
 // Where that is false, numbers about holds are not known, which is not 0.
 func (tl *Timeline) Full(pid int32) bool {
-	seen := false
-	for _, m := range tl.modes {
-		if m.pid != 0 && m.pid != pid {
-			continue
-		}
-		// An announcement of "auto" is not a level; the notes that follow tell it.
-		if m.text == "waits" {
-			return false
-		}
-		seen = seen || m.text == "full"
-	}
-	return seen
+	all, own := tl.facts[0], tl.facts[pid]
+	return (all.full() || own.full()) && !all.waits() && !own.waits()
 }
 
 // Detail is the detail of the whole recording: "waits", "full", "auto" if it
 // changed, or "" if the trace does not say.
 func (tl *Timeline) Detail() string {
-	detail := ""
-	for _, m := range tl.modes {
-		switch {
-		case m.text != "waits" && m.text != "full":
-		case detail == "" || detail == m.text:
-			detail = m.text
-		default:
-			return "auto"
-		}
+	full, waits := false, false
+	for _, f := range tl.facts {
+		full, waits = full || f.full(), waits || f.waits()
 	}
-	return detail
+	switch {
+	case full && waits:
+		return "auto"
+	case full:
+		return detailFull
+	case waits:
+		return detailWaits
+	}
+	return ""
 }
 
 // In is how long the thread was in the state between from and to, and whether

@@ -63,9 +63,9 @@ func sumLines(g *analyze.GILRow, side func(*analyze.Blame) (analyze.Party, bool)
 }
 
 // named is a thread of the report by number.
-func named(r *analyze.Report, tid int32) string {
+func named(r *analyze.Report, pid, tid int32) string {
 	for i := range r.Threads {
-		if r.Threads[i].TID == tid {
+		if r.Threads[i].PID == pid && r.Threads[i].TID == tid {
 			return party(analyze.Party{TID: &tid, Name: r.Threads[i].Name})
 		}
 	}

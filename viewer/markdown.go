@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"gilscope/analyze"
 )
@@ -18,17 +19,42 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	if !r.Recording.Complete {
 		b.WriteString("**The trace has no end (recorder killed or file cut).**\n\n")
 	}
-	for i := range r.GIL {
-		markdownGIL(&b, r, &r.GIL[i], top)
+	if missing := notRecorded(r); missing != "" {
+		fmt.Fprintf(&b, "%s\n\n", markdown(missing+"."))
+	}
+	if len(r.Processes) > 1 {
+		markdownProcesses(&b, r, top)
+	}
+	gils, left := gilRows(r, top)
+	for _, g := range gils {
+		markdownGIL(&b, r, g, top)
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(&b, "%s\n\n", markdown(strings.Join(left, ", ")+"."))
 	}
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")
 	}
 	for _, f := range r.Findings[:min(len(r.Findings), top)] {
-		fmt.Fprintf(&b, "- **%s** (%s): %s\\. %s\n", markdown(f.Title), markdown(head(f)), markdown(f.Evidence), markdown(f.Advice))
+		fmt.Fprintf(&b, "- **%s** (%s): %s\\. %s\n", markdown(f.Title), markdown(head(r, f)), markdown(f.Evidence), markdown(f.Advice))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// markdownProcesses is the table of processes; a child stands further in than its
+// parent.
+func markdownProcesses(b *bytes.Buffer, r *analyze.Report, top int) {
+	b.WriteString("### Processes\n\n| GIL wait | threads | python | started | exit | process |\n|---|---|---|---|---|---|\n")
+	rows, more, moreNS := processRows(r, top)
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s%d %s |\n", row.wait(), row.threads, markdown(version(row.Python)),
+			markdown(word(row.StartMethod)), row.end(), strings.Repeat("&nbsp;&nbsp;", row.level), row.PID, markdown(row.about()))
+	}
+	b.WriteString("\n")
+	if more > 0 {
+		fmt.Fprintf(b, "%s\n\n", markdown("and "+rest(processes(more), "more ", moreNS)+"."))
+	}
 }
 
 func markdownGIL(b *bytes.Buffer, r *analyze.Report, g *analyze.GILRow, top int) {

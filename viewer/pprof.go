@@ -10,14 +10,14 @@ import (
 )
 
 // Pprof writes the stacks as a gzipped profile of github.com/google/pprof, with
-// the thread as a label of each sample.
+// the thread as a label of each sample, and the process where there are several.
 func (p ProfileType) Pprof(w io.Writer, tl *analyze.Timeline) error {
 	stacks, err := p.weighted(tl)
 	if err != nil {
 		return err
 	}
 	b := pprofBuilder{
-		functions: map[call]*profile.Function{}, locations: map[call]*profile.Location{},
+		functions: map[call]*profile.Function{}, locations: map[call]*profile.Location{}, processes: processLabels(tl.Trace),
 		prof: &profile.Profile{
 			SampleType:    []*profile.ValueType{{Type: p.Name + "_count", Unit: "count"}, {Type: p.Name, Unit: "nanoseconds"}},
 			DurationNanos: tl.NS(),
@@ -43,6 +43,7 @@ type pprofBuilder struct {
 	prof      *profile.Profile
 	functions map[call]*profile.Function
 	locations map[call]*profile.Location
+	processes map[int32]string
 }
 
 func (b *pprofBuilder) sample(tl *analyze.Timeline, s analyze.StackWeight) {
@@ -53,6 +54,9 @@ func (b *pprofBuilder) sample(tl *analyze.Timeline, s analyze.StackWeight) {
 		NumLabel: map[string][]int64{
 			"pid": {int64(th.PID)}, "tid": {int64(th.TID)},
 		},
+	}
+	if process, ok := b.processes[th.PID]; ok {
+		sample.Label["process"] = []string{process}
 	}
 	for _, c := range calls(tl, s) {
 		sample.Location = append(sample.Location, b.location(c))

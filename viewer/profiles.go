@@ -1,6 +1,7 @@
 package viewer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,19 @@ func (p ProfileType) weighted(tl *analyze.Timeline) ([]analyze.StackWeight, erro
 		}
 	}
 	return p.stacks(tl), nil
+}
+
+// processLabels names the processes of a trace that has several, by pid; nil if it
+// has one, which then needs no name.
+func processLabels(t *trace.Trace) map[int32]string {
+	if len(t.Processes) < 2 {
+		return nil
+	}
+	labels := make(map[int32]string, len(t.Processes))
+	for _, p := range t.Processes {
+		labels[p.PID] = Safe(fmt.Sprintf("%s (%d)", cmp.Or(p.Name, "process"), p.PID))
+	}
+	return labels
 }
 
 // call is one level of a stack as profiles name it. All strings are Safe: tools
@@ -121,16 +135,21 @@ func stringOf(t *trace.Trace, id trace.StringID) string {
 }
 
 // Collapsed writes "thread;caller;...;leaf N" lines, as flame graph tools read
-// them. N is nanoseconds, or samples where a sample's time is not known.
+// them; the process comes before the thread where there are several. N is
+// nanoseconds, or samples where a sample's time is not known.
 func (p ProfileType) Collapsed(w io.Writer, tl *analyze.Timeline) error {
 	stacks, err := p.weighted(tl)
 	if err != nil {
 		return err
 	}
-	sums := map[string]int64{}
+	sums, labels := map[string]int64{}, processLabels(tl.Trace)
 	for _, s := range stacks {
 		th := &tl.Threads[s.Thread]
-		line := []string{separators.Replace(party(analyze.Party{TID: &th.TID, Name: Safe(th.Name)}))}
+		var line []string
+		if process, ok := labels[th.PID]; ok {
+			line = append(line, separators.Replace(process))
+		}
+		line = append(line, separators.Replace(party(analyze.Party{TID: &th.TID, Name: Safe(th.Name)})))
 		for _, c := range slices.Backward(calls(tl, s)) {
 			line = append(line, separators.Replace(c.label()))
 		}

@@ -53,17 +53,22 @@ func NewHandover(data io.ReaderAt, size int64, port int) (*Handover, error) {
 	}, nil
 }
 
-// Link opens the UI with this trace and the GIL tracks pinned.
-func (h *Handover) Link() (string, error) {
-	commands, err := json.Marshal([]struct {
-		ID   string   `json:"id"`
-		Args []string `json:"args"`
-	}{{"dev.perfetto.PinTracksByRegex", []string{"^GIL"}}})
+// Link opens the UI with this trace and tracks pinned, in the order of pins; all
+// about the GIL if there are none.
+func (h *Handover) Link(pins ...Pin) (string, error) {
+	if len(pins) == 0 {
+		pins = []Pin{{Regex: "^GIL"}}
+	}
+	commands := make([]pinCommand, len(pins))
+	for i, p := range pins {
+		commands[i] = p.command()
+	}
+	text, err := json.Marshal(commands)
 	if err != nil {
 		return "", fmt.Errorf("build the link: %w", err)
 	}
 	return perfettoOrigin + "/#!/?url=" + url.QueryEscape("http://"+h.host+h.path) +
-		"&startupCommands=" + url.QueryEscape(string(commands)), nil
+		"&startupCommands=" + url.QueryEscape(string(text)), nil
 }
 
 // Serve answers until one request got the whole trace, nobody came in time, or

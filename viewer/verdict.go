@@ -1,0 +1,82 @@
+package viewer
+
+import (
+	"fmt"
+
+	"gilscope/analyze"
+)
+
+// verdict is the one sentence for who reads no further.
+func verdict(r *analyze.Report) string {
+	var waited, waits int64
+	var worst *analyze.Blame
+	var worstPID int32
+	for i := range r.GIL {
+		g := &r.GIL[i]
+		waited += g.WaitNS
+		waits += g.Waits
+		for k := range g.Blame {
+			b := &g.Blame[k]
+			if known := b.Holder.TID != nil && *b.Holder.TID != 0; known && (worst == nil || b.WaitNS > worst.WaitNS) {
+				worst, worstPID = b, g.PID
+			}
+		}
+	}
+	if waits == 0 {
+		return noWaits(r)
+	}
+	who, over := waiters(r), duration(r.Recording.DurationNS)
+	if worst == nil {
+		return fmt.Sprintf("%s waited %s for the GIL in %s; who held it is not known.", who, duration(waited), over)
+	}
+	part, waiter := "the largest part", party(worst.Waiter)
+	if worst.WaitNS*2 > waited {
+		part = "most of it"
+	}
+	if several(r) {
+		waiter += " of " + processName(r, worstPID)
+	}
+	return fmt.Sprintf("%s waited %s for the GIL in %s; %s, %s, %s waited for %s.",
+		who, duration(waited), over, part, duration(worst.WaitNS), waiter, at(worst.Holder))
+}
+
+// waiters says whose threads waited.
+func waiters(r *analyze.Report) string {
+	if !several(r) {
+		return "Threads"
+	}
+	pids := map[int32]bool{}
+	for i := range r.GIL {
+		if r.GIL[i].Waits > 0 {
+			pids[r.GIL[i].PID] = true
+		}
+	}
+	return fmt.Sprintf("Threads of %d of %s", len(pids), processes(int64(max(len(r.Processes), len(pids)))))
+}
+
+const withoutGIL = "no GIL (free-threaded build, GIL disabled)"
+
+// noWaits says why there is nothing to tell.
+func noWaits(r *analyze.Report) string {
+	var pythons, without int
+	for i := range r.Processes {
+		if r.Processes[i].Python != nil {
+			pythons++
+		}
+		if noGIL(r.Processes[i].Python) {
+			without++
+		}
+	}
+	over := duration(r.Recording.DurationNS)
+	switch {
+	case without > 0 && without == pythons && len(r.Processes) == 1:
+		return fmt.Sprintf("The process has %s; %s were recorded.", withoutGIL, over)
+	case without > 0 && without == pythons:
+		return fmt.Sprintf("The processes have %s; %s were recorded.", withoutGIL, over)
+	case len(r.GIL) == 0:
+		return "No GIL activity was seen in " + over + "."
+	case several(r):
+		return fmt.Sprintf("No thread of %s waited for the GIL in %s.", processes(int64(len(r.Processes))), over)
+	}
+	return "No thread waited for the GIL in " + over + "."
+}
