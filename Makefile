@@ -82,7 +82,7 @@ fuzz: ## every fuzz target, one after another; FUZZTIME=10s each
 	done
 
 .PHONY: pythons
-pythons: ## fetch the interpreters that tests trace, beside those installed
+pythons: ## get the interpreters that tests trace, beside those installed; needs apt, gcc, python3 with pip
 	go run ./internal/testpy/fetch
 
 .PHONY: oracle

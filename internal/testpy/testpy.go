@@ -1,57 +1,124 @@
-// Package testpy owns the Python interpreters of the tests: it finds those of
-// the machine, starts scripts in them and talks to the scripts. It is imported
-// by tests only.
+// Package testpy owns the Python interpreters of the tests: the matrix of those
+// that must be tested, where they lie, how each is started, and the talk with
+// the scripts that run in them. It is imported by tests only.
 package testpy
 
 import (
-	"bufio"
-	"cmp"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 )
+
+// Kinds of interpreters: who built them, or what they are part of.
+const (
+	Pyenv           = "pyenv"            // libpython.so, with symbols
+	Debian          = "debian"           // static, stripped, LTO
+	Standalone      = "standalone"       // python-build-standalone, as uv installs it
+	Embedded        = "embedded"         // libpython.so in a program of another name
+	FreeThreadedOff = "freethreaded"     // --disable-gil, static, with symbols
+	FreeThreadedGIL = "freethreaded-gil" // the same build with its GIL on
+)
+
+// oldest is the minor version of the oldest Python that gilscope supports.
+const oldest = 8
 
 // Interpreter is one Python to test with.
 type Interpreter struct {
-	Name    string // "pyenv-3.11.7", "debian-3.11", "standalone-3.14.6"
-	Path    string // of the executable
+	Name    string // "pyenv-3.11.7", "debian-3.14.10", "embedded-3.12.1", ...: kind and version
+	Kind    string // Pyenv, Debian, ...
+	Path    string // of the executable, in the root of the machine
 	Version string // "3.11.7"
 	Minor   int    // 11
+
+	Root         string   // root folder that it must run in (chroot), or empty
+	Env          []string // variables that it needs, beside those of the test
+	FreeThreaded bool     // the build
+	GIL          bool     // whether it runs with one
+	Shared       bool     // the interpreter is in a libpython.so, not in the executable
+	Stripped     bool     // what holds it has no symbol table
 }
+
+// freeThreadedSupported: FLIP THIS once cpython.Open takes free-threaded
+// builds; All then returns the free-threaded build with its GIL on, too.
+const freeThreadedSupported = true
+
+// supported says whether gilscope should be able to observe i.
+func supported(i Interpreter) bool {
+	return i.Minor >= oldest && (freeThreadedSupported || !i.FreeThreaded)
+}
+
+// Command prepares to run the interpreter with args, as its process: no shell
+// and no launcher stays between. Its Args are a command line that works from
+// elsewhere too (but for Env). Those with a Root need root.
+func (i Interpreter) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(i.Path, args...)
+	if i.Root != "" {
+		cmd = enterRoot(i.Root, strings.TrimPrefix(i.Path, i.Root), args)
+	}
+	if len(i.Env) > 0 {
+		cmd.Env = append(os.Environ(), i.Env...)
+	}
+	return cmd
+}
+
+// interpreters finds those of this machine, once.
+var interpreters = sync.OnceValue(find)
 
 // minInterpreters is how many different ones a test run must have: what
-// `make pythons` fetches, and in CI more, the oldest supported one among them.
-func minInterpreters() int {
+// `make pythons` gets on any machine. In CI it must have the whole Matrix.
+const minInterpreters = 3
+
+// known returns all interpreters of this machine, also those that gilscope does
+// not support. In CI it fails the test if a row of the Matrix is missing.
+func known(t testing.TB) []Interpreter {
+	t.Helper()
+	all := interpreters()
 	if os.Getenv("CI") != "" {
-		return 5
+		if missing := missingRows(all); len(missing) > 0 {
+			t.Fatalf("CI needs every Python of testpy.Matrix, as root; missing:\n\t%s", strings.Join(missing, "\n\t"))
+		}
 	}
-	return 3
+	return all
 }
 
-var (
-	findOnce sync.Once
-	found    []Interpreter
-)
+// where returns the interpreters for which ok holds.
+func where(all []Interpreter, ok func(Interpreter) bool) []Interpreter {
+	var some []Interpreter
+	for _, i := range all {
+		if ok(i) {
+			some = append(some, i)
+		}
+	}
+	return some
+}
 
-// All returns the supported interpreters of this machine. With too few the test
-// fails: it would prove too little.
+// All returns the supported interpreters of this machine that run with a GIL;
+// with too few the test fails: it would prove too little. In CI these are all of
+// the Matrix.
 func All(t testing.TB) []Interpreter {
 	t.Helper()
-	findOnce.Do(func() { found = find() })
-	if len(found) < minInterpreters() {
-		t.Fatalf("found %d Python interpreters, the tests need %d: run 'make pythons'", len(found), minInterpreters())
+	all := where(known(t), func(i Interpreter) bool { return supported(i) && i.GIL })
+	if len(all) < minInterpreters {
+		t.Fatalf("found %d Python interpreters, the tests need %d: run 'make pythons'", len(all), minInterpreters)
 	}
-	return found
+	return all
+}
+
+// FreeThreaded returns the interpreters that run without a GIL. Outside CI
+// there may be none.
+func FreeThreaded(t testing.TB) []Interpreter {
+	t.Helper()
+	return where(known(t), func(i Interpreter) bool { return !i.GIL })
+}
+
+// Unsupported returns interpreters that are too old for gilscope. Outside CI
+// there may be none.
+func Unsupported(t testing.TB) []Interpreter {
+	t.Helper()
+	return where(known(t), func(i Interpreter) bool { return i.Minor < oldest })
 }
 
 // Some returns those of the named interpreters that this machine has. In CI it
@@ -60,10 +127,10 @@ func Some(t testing.TB, versions ...string) []Interpreter {
 	t.Helper()
 	var some []Interpreter
 	for _, v := range versions {
-		if i, ok := lookup(All(t), v); ok {
+		if i, ok := lookup(known(t), v); ok {
 			some = append(some, i)
 		} else if os.Getenv("CI") != "" {
-			t.Fatalf("CI needs Python %s: install it, or run 'make pythons'", v)
+			t.Fatalf("CI needs Python %s, which testpy.Matrix does not name: add it there, or use its whole name", v)
 		}
 	}
 	if len(some) == 0 {
@@ -78,183 +145,46 @@ func One(t testing.TB, version string) Interpreter {
 	return Some(t, version)[0]
 }
 
-func lookup(all []Interpreter, version string) (Interpreter, bool) {
-	for _, i := range all {
-		if i.Name == version || i.Version == version || strings.HasPrefix(i.Version, version+".") {
-			return i, true
-		}
-	}
-	return Interpreter{}, false
-}
-
 // Need returns the interpreter of that name or version ("3.8", "3.10.16",
-// "debian-3.11"); the first one found, pyenv before others.
+// "debian-3.11", "freethreaded-gil"); the first one found, pyenv before others.
+// A version alone never means one that is unlike others: in a root of its own,
+// free-threaded, or not supported.
 func Need(t testing.TB, version string) Interpreter {
 	t.Helper()
-	if i, ok := lookup(All(t), version); ok {
+	if i, ok := lookup(known(t), version); ok {
 		return i
 	}
 	t.Fatalf("the test needs Python %s: run 'make pythons'", version)
 	return Interpreter{}
 }
 
-// find looks in the known places: pyenv, the distribution, and the unpacked
-// builds of python-build-standalone (see package testpy/fetch).
-func find() []Interpreter {
-	home, _ := os.UserHomeDir()
-	var all []Interpreter
-	for _, path := range glob(filepath.Join(home, ".pyenv/versions/3.*/bin/python3.*")) {
-		all = appendInterpreter(all, "pyenv", path, filepath.Base(filepath.Dir(filepath.Dir(path))))
-	}
-	if out, err := exec.Command("/usr/bin/python3.11", "-c", "import platform; print(platform.python_version())").Output(); err == nil {
-		all = appendInterpreter(all, "debian", "/usr/bin/python3.11", strings.TrimSpace(string(out)))
-	}
-	for _, path := range glob(filepath.Join(Dir(), "*/bin/python3.*")) {
-		all = appendInterpreter(all, "standalone", path, filepath.Base(filepath.Dir(filepath.Dir(path))))
-	}
-	return all
-}
-
-// Dir is where the fetched interpreters lie: $GILSCOPE_PYTHONS, else
-// ~/.cache/gilscope/pythons.
-func Dir() string {
-	if dir := os.Getenv("GILSCOPE_PYTHONS"); dir != "" {
-		return dir
-	}
-	home, _ := os.UserHomeDir()
-	return filepath.Join(home, ".cache", "gilscope", "pythons")
-}
-
-var versionName = regexp.MustCompile(`^3\.(\d+)\.\d+$`)
-
-// appendInterpreter adds path if it is a supported python3.N itself (and not
-// python3.N-config or a second name of one that is there).
-func appendInterpreter(all []Interpreter, kind, path, version string) []Interpreter {
-	m := versionName.FindStringSubmatch(version)
-	if m == nil {
-		return all
-	}
-	minor, _ := strconv.Atoi(m[1])
-	if minor < 8 || filepath.Base(path) != "python3."+m[1] {
-		return all
-	}
-	return append(all, Interpreter{Name: kind + "-" + version, Path: path, Version: version, Minor: minor})
-}
-
-// glob returns the matches in the order of their versions.
-func glob(pattern string) []string {
-	paths, _ := filepath.Glob(pattern)
-	number := regexp.MustCompile(`\d+`)
-	slices.SortFunc(paths, func(a, b string) int {
-		x, y := number.FindAllString(a, -1), number.FindAllString(b, -1)
-		return slices.CompareFunc(x, y, func(a, b string) int {
-			m, _ := strconv.Atoi(a)
-			n, _ := strconv.Atoi(b)
-			return cmp.Compare(m, n)
-		})
-	})
-	return paths
-}
-
-// Proc is a running script.
-type Proc struct {
-	PID   int
-	Lines <-chan string // what it prints after "ready"; closed at its end
-	Last  string        // its last line, once Stop has returned
-
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	once  sync.Once
-}
-
-// startTimeout bounds the wait for a script's "ready".
-const startTimeout = 60 * time.Second
-
-// Start runs script (Python source text) with args and returns once it has
-// printed the line "ready". The script should end when its stdin is closed.
-// The test's end stops it.
-func Start(t testing.TB, interp Interpreter, script string, args ...string) *Proc {
-	t.Helper()
-	return StartCommand(t, exec.Command(interp.Path, append([]string{"-u", "-c", script}, args...)...))
-}
-
-// StartScript is Start for a script in a file.
-func StartScript(t testing.TB, interp Interpreter, path string, args ...string) *Proc {
-	t.Helper()
-	return StartCommand(t, exec.Command(interp.Path, append([]string{"-u", path}, args...)...))
-}
-
-// StartCommand is Start for a prepared command.
-func StartCommand(t testing.TB, cmd *exec.Cmd) *Proc {
-	t.Helper()
-	cmd.Stderr = os.Stderr
-	// If the test is killed, the script must not stay behind.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", cmd.Path, err)
-	}
-	lines := make(chan string, 65536)
-	p := &Proc{PID: cmd.Process.Pid, Lines: lines, cmd: cmd, stdin: stdin}
-	t.Cleanup(p.Kill)
-	go func() {
-		defer close(lines)
-		s := bufio.NewScanner(stdout)
-		s.Buffer(nil, 16<<20)
-		for s.Scan() {
-			lines <- s.Text()
+func lookup(all []Interpreter, name string) (Interpreter, bool) {
+	for _, i := range all {
+		plain := supported(i) && !i.FreeThreaded && i.Root == ""
+		if i.named(name) || plain && (i.Version == name || strings.HasPrefix(i.Version, name+".")) {
+			return i, true
 		}
-	}()
-	if line := p.Line(t); line != "ready" {
-		t.Fatalf("%s printed %q, not \"ready\"", cmd.Path, line)
 	}
-	return p
+	return Interpreter{}, false
 }
 
-// Line returns the next line that the script prints.
-func (p *Proc) Line(t testing.TB) string {
+// named says whether name is i's kind, alone or with as much of its version as
+// one cares for.
+func (i Interpreter) named(name string) bool {
+	version, ok := strings.CutPrefix(name, i.Kind)
+	return ok && (version == "" || strings.HasPrefix("-"+i.Version+".", version+"."))
+}
+
+// GunicornVersion is the one that `make pythons` gets. It runs on every
+// supported interpreter but the free-threaded build, which is made without ssl.
+const GunicornVersion = "23.0.0"
+
+// Gunicorn returns the folder with gunicorn, for PYTHONPATH.
+func Gunicorn(t testing.TB) string {
 	t.Helper()
-	select {
-	case line, ok := <-p.Lines:
-		if !ok {
-			t.Fatalf("the script (pid %d) ended", p.PID)
-		}
-		return line
-	case <-time.After(startTimeout):
-		t.Fatalf("the script (pid %d) printed nothing for %v", p.PID, startTimeout)
+	dir := filepath.Join(Dir(), "gunicorn-"+GunicornVersion)
+	if _, err := os.Stat(filepath.Join(dir, "gunicorn")); err != nil {
+		t.Fatalf("the test needs gunicorn: %v: run 'make pythons'", err)
 	}
-	return ""
-}
-
-// Send writes a line to the script's stdin.
-func (p *Proc) Send(t testing.TB, line string) {
-	t.Helper()
-	if _, err := fmt.Fprintln(p.stdin, line); err != nil {
-		t.Fatalf("write to the script (pid %d): %v", p.PID, err)
-	}
-}
-
-// Stop closes the script's stdin, waits for its end and returns its error.
-func (p *Proc) Stop() (err error) {
-	p.once.Do(func() {
-		p.stdin.Close()
-		for line := range p.Lines {
-			p.Last = line
-		}
-		err = p.cmd.Wait()
-	})
-	return err
-}
-
-// Kill ends the script at once and reaps it.
-func (p *Proc) Kill() {
-	p.cmd.Process.Kill()
-	p.Stop()
+	return dir
 }

@@ -1,75 +1,103 @@
-// Command fetch unpacks builds of python-build-standalone for the tests. It
-// takes them out of a Go module that carries them compressed, so that the Go
-// tool's download cache and checksums do the work.
+// Command fetch gets what the tests of gilscope trace and no package manager
+// installs side by side: interpreters of several builders (see testpy.Matrix)
+// and gunicorn. Each thing is made beside its place and renamed at the end:
+// half of one is never found. What is there already is left alone.
 //
-//	go run ./internal/testpy/fetch [-dir DIR] [VERSION...]
+//	go run ./internal/testpy/fetch [-dir DIR] [NAME...]
 package main
 
 import (
-	"compress/gzip"
-	"encoding/json"
+	"bytes"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
+	"strings"
+	"time"
 
 	"gilscope/internal/testpy"
 )
 
-// modulePath is the Go module with the interpreters.
-const modulePath = "github.com/kluctl/go-embed-python"
+// thing is one folder of the cache.
+type thing struct {
+	name   string
+	always bool // without it the tests prove too little; the others only CI must have
+	get    func(f *fetcher, name string) error
+}
 
-// builds are the module's versions for each Python version.
-var builds = map[string]string{
-	"3.10.16": "v0.0.0-3.10.16-20241219-1",
-	"3.11.11": "v0.0.0-3.11.11-20241219-1",
-	"3.14.6":  "v0.0.0-3.14.6-20260610-1",
+var things = []thing{
+	{"3.10.16", true, standalone("v0.0.0-3.10.16-20241219-1")},
+	{"3.11.11", true, standalone("v0.0.0-3.11.11-20241219-1")},
+	{"3.14.6", true, standalone("v0.0.0-3.14.6-20260610-1")},
+	{"debian-3.13", false, debianRoot("3.13")},
+	{"debian-3.14", false, debianRoot("3.14")},
+	{"debian-3.15", false, debianRoot("3.15")},
+	{"embedded", false, embedded},
+	{"3.13t", false, freeThreaded("3.13")},
+	{"gunicorn-" + testpy.GunicornVersion, false, gunicorn},
 }
 
 func main() {
-	dir := flag.String("dir", testpy.Dir(), "folder to unpack into")
+	f := &fetcher{}
+	flag.StringVar(&f.dir, "dir", testpy.Dir(), "folder to put things into")
 	flag.Parse()
-	versions := flag.Args()
-	if len(versions) == 0 {
-		versions = []string{"3.10.16", "3.11.11", "3.14.6"}
-	}
-	for _, v := range versions {
-		if err := fetch(*dir, v); err != nil {
-			fmt.Fprintf(os.Stderr, "fetch Python %s: %v\n", v, err)
-			os.Exit(1)
-		}
-		fmt.Println(filepath.Join(*dir, v))
+	err := f.all(flag.Args())
+	f.apt.close()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "fetch:", err)
+		os.Exit(1)
 	}
 }
 
-// fetch unpacks one version, unless it is there already. It unpacks beside the
-// target and renames at the end: half an interpreter is never found.
-func fetch(dir, version string) error {
-	tag, ok := builds[version]
-	if !ok {
-		return fmt.Errorf("unknown version; choose among 3.10.16, 3.11.11, 3.14.6")
+// fetcher gets things into dir.
+type fetcher struct {
+	dir string
+	apt archive
+}
+
+// all gets the named things, or each one.
+func (f *fetcher) all(names []string) error {
+	if err := os.MkdirAll(f.dir, 0o755); err != nil {
+		return err
 	}
-	target := filepath.Join(dir, version)
+	for _, name := range names {
+		if !slices.ContainsFunc(things, func(t thing) bool { return t.name == name }) {
+			return fmt.Errorf("%s is unknown: see the table in internal/testpy/fetch/main.go", name)
+		}
+	}
+	for _, t := range things {
+		if len(names) > 0 && !slices.Contains(names, t.name) {
+			continue
+		}
+		begin := time.Now()
+		err := t.get(f, t.name)
+		switch {
+		case err == nil:
+			fmt.Printf("%-16s in %s (%.1f s)\n", t.name, f.dir, time.Since(begin).Seconds())
+		case t.always || len(names) > 0 || os.Getenv("CI") != "":
+			return fmt.Errorf("%s: %w", t.name, err)
+		default:
+			fmt.Fprintf(os.Stderr, "fetch: left out %s: %v\n", t.name, err)
+		}
+	}
+	return nil
+}
+
+// place makes the folder name, unless it is there already, out of what fill
+// puts into the folder it is given.
+func (f *fetcher) place(name string, fill func(temp string) error) error {
+	target := filepath.Join(f.dir, name)
 	if _, err := os.Stat(target); err == nil {
 		return nil
 	}
-	source, err := download(tag)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	temp, err := os.MkdirTemp(dir, version+".tmp")
+	temp, err := os.MkdirTemp(f.dir, "."+name+".tmp")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	data := filepath.Join(source, "python/internal/data", "linux-"+runtime.GOARCH)
-	if err := unpack(data, temp); err != nil {
+	if err := fill(temp); err != nil {
 		return err
 	}
 	if err := os.Chmod(temp, 0o755); err != nil {
@@ -78,83 +106,19 @@ func fetch(dir, version string) error {
 	return os.Rename(temp, target)
 }
 
-// download gets the module into the Go tool's cache and returns its folder.
-func download(tag string) (string, error) {
-	cmd := exec.Command("go", "mod", "download", "-json", modulePath+"@"+tag)
-	cmd.Dir = os.TempDir() // outside of this module: it must not become a dependency
-	cmd.Stderr = os.Stderr
+// run runs a command in a folder and returns its output; a failure says what
+// the command said last.
+func run(dir, program string, args ...string) (string, error) {
+	return output(exec.Command(program, args...), dir)
+}
+
+func output(cmd *exec.Cmd, dir string) (string, error) {
+	var stderr bytes.Buffer
+	cmd.Dir, cmd.Stderr = dir, &stderr
 	out, err := cmd.Output()
-	var info struct{ Dir, Error string }
-	if jsonErr := json.Unmarshal(out, &info); jsonErr != nil && err == nil {
-		err = jsonErr
-	}
 	if err != nil {
-		return "", fmt.Errorf("go mod download: %w %s", err, info.Error)
+		said := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+		return "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, strings.Join(said[max(0, len(said)-5):], "\n"))
 	}
-	return info.Dir, nil
-}
-
-// entry is one row of the module's files.json.
-type entry struct {
-	Name       string
-	Perm       uint32
-	Symlink    string
-	Compressed bool
-}
-
-// unpack recreates the tree that files.json in data lists.
-func unpack(data, target string) error {
-	raw, err := os.ReadFile(filepath.Join(data, "files.json"))
-	if err != nil {
-		return err
-	}
-	var list struct{ Files []entry }
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return fmt.Errorf("files.json: %w", err)
-	}
-	for _, e := range list.Files {
-		if !filepath.IsLocal(e.Name) {
-			return fmt.Errorf("files.json: path %q leaves the folder", e.Name)
-		}
-		if err := e.unpack(filepath.Join(data, e.Name), filepath.Join(target, e.Name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unpack writes one file, folder or link.
-func (e *entry) unpack(from, to string) error {
-	mode := os.FileMode(e.Perm)
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	switch {
-	case mode.IsDir():
-		return os.MkdirAll(to, 0o755)
-	case e.Symlink != "":
-		return os.Symlink(e.Symlink, to)
-	case e.Compressed:
-		from += ".gz"
-	}
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	var r io.Reader = in
-	if e.Compressed {
-		if r, err = gzip.NewReader(in); err != nil {
-			return fmt.Errorf("%s: %w", from, err)
-		}
-	}
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode.Perm()|0o200)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(out, r); err != nil {
-		out.Close()
-		return fmt.Errorf("%s: %w", from, err)
-	}
-	return out.Close()
+	return string(out), nil
 }
