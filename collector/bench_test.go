@@ -44,10 +44,12 @@ func newPipeline(tb testing.TB, detail probes.Detail) *pipeline {
 		}
 	})
 	s := &session{w: w, d: newDispatcher(w)}
-	p := newProcess(benchPID, func(e trace.Event) { w.Event(&e) })
+	p := newProcess(benchPID)
 	s.d.procs[benchPID] = p
-	s.follow(p, &cpython.Process{}, probes.Plan{Detail: detail}, 5*time.Millisecond)
-	p.gil.words = true // the empty process maps no libc
+	p.py, p.plan = &cpython.Process{}, probes.Plan{Detail: detail}
+	p.stacks = newStacks(p.py, w, nil)
+	s.settle(p, []cpython.Interpreter{{Addr: 1, GIL: 1, Interval: 5 * time.Millisecond}})
+	p.places[0].gil.words = true // the empty process maps no libc
 	for i := range uint32(holders + others) {
 		s.d.join(p, benchPID+i)
 	}
@@ -78,7 +80,7 @@ func (b *pipeline) cycle(full bool) {
 	b.cycles++
 	from, to, third := benchPID+n%holders, benchPID+(n+1)%holders, benchPID+(n+2)%holders
 	other := benchPID + holders + n%others
-	held := probes.Rec{Flags: probes.FlagGIL, HolderTid: to, Switches: n + 1, Locked: 1}
+	held := probes.Rec{Flags: probes.FlagGIL | probes.FlagLocked, HolderTid: to, Switches: n + 1}
 	free := probes.Rec{Flags: probes.FlagGIL, HolderTid: from, Switches: n}
 	if full {
 		b.add(free, probes.KindDrop, 0, from, 0)

@@ -19,13 +19,14 @@ type dispatcher struct {
 	hits     int64 // of them, probe hits
 	events   int64
 	repaired int64
-	children map[int32]bool // started and not recorded
+	children int64 // started and not recorded
+	onFork   func(parent *process, r probes.Record)
 	onExec   func(*process, trace.Time)
 	onExit   func(*process)
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
-	return &dispatcher{w: w, procs: map[int32]*process{}, tids: map[int32]*thread{}, children: map[int32]bool{}}
+	return &dispatcher{w: w, procs: map[int32]*process{}, tids: map[int32]*thread{}}
 }
 
 // record handles one record; records come in time order.
@@ -73,9 +74,9 @@ func (d *dispatcher) join(p *process, tid uint32) *thread {
 	return t
 }
 
-// sampleOf returns the GIL's fields in a record, if it has them.
-func sampleOf(r probes.Record) (sample, bool) {
-	return sample{trace.Time(r.Ts), int32(r.HolderTid), r.Switches, r.Locked != 0}, r.Flags&probes.FlagGIL != 0
+// sampleOf returns the GIL's fields in a record that has them.
+func sampleOf(r probes.Record) sample {
+	return sample{trace.Time(r.Ts), int32(r.HolderTid), r.Switches, r.Flags&probes.FlagLocked != 0}
 }
 
 // event counts and writes one event of a process.
@@ -99,7 +100,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	if r.Flags&probes.FlagNext != 0 {
 		if t := d.nextThread(p, r); t != nil {
 			next = t.tid
-			if g := t.proc.gil; g != nil {
+			if g := t.wait.of; g != nil {
 				g.getsCPU(t, at)
 			}
 			t.lastIn = at
@@ -129,18 +130,19 @@ func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
 // leaves handles a thread that left its CPU.
 func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 	at := trace.Time(r.Ts)
-	g := p.gil
-	if g != nil && g.leavesCPU(t, at) {
+	if of := t.wait.of; of != nil && of.leavesCPU(t, at) {
 		d.repaired++
 	}
 	if t.exited { // its very last switch
 		delete(p.threads, t.tid)
 		delete(d.tids, t.tid)
 	}
-	s, ok := sampleOf(r)
-	if g == nil || !ok {
+	g := p.gilOf(r)
+	if g == nil {
 		return
 	}
+	g.concerns(t)
+	s := sampleOf(r)
 	b := block{sample: s, waiting: r.Word != 0 && (r.Op == opWait || r.Op == opWaitBitset), word: r.Word}
 	g.sampled(s)
 	if r.Flags&probes.FlagAsleep == 0 {
@@ -185,18 +187,19 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	woken.woken, woken.signal = at, r.Flags&probes.FlagPrev != 0 && r.Word != 0
 	d.events++
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedWaking, CPU: r.Cpu, TID: woken.tid, Arg: int64(r.Arg)})
-	s, ok := sampleOf(r)
-	if p.gil == nil || !ok {
+	g := p.gilOf(r)
+	if g == nil {
 		return
 	}
-	p.gil.sampled(s)
+	g.sampled(sampleOf(r))
 	t := p.thread(int32(r.Tid))
 	if t == nil || r.Word == 0 || r.Op != opWake && r.Op != opWakeBitset {
 		return
 	}
-	p.gil.wakes(t, at, r.Word)
+	g.concerns(t)
+	g.wakes(t, at, r.Word)
 	if stack := p.stacks.python(r.Own); stack != 0 {
-		p.gil.droppedAt(t, at, stack)
+		g.droppedAt(t, at, stack)
 	}
 }
 
@@ -211,8 +214,8 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	}
 	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.CPUSample, CPU: r.Cpu, TID: t.tid,
 		Stack: p.stacks.withNative(r), Arg: int64(mode)})
-	if s, ok := sampleOf(r); ok && p.gil != nil {
-		p.gil.sampled(s)
+	if g := p.gilOf(r); g != nil {
+		g.sampled(sampleOf(r))
 	}
 }
 
@@ -220,18 +223,20 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 func (d *dispatcher) hook(p *process, r probes.Record) {
 	d.hits++
 	t := d.join(p, r.Tid)
-	s, ok := sampleOf(r)
-	if t == nil || p.gil == nil || !ok {
+	g := p.gilOf(r)
+	if t == nil || g == nil {
 		return
 	}
+	g.concerns(t)
+	s := sampleOf(r)
 	switch r.Kind {
 	case probes.KindTake:
-		p.gil.taken(t, s)
+		g.taken(t, s)
 	case probes.KindDrop:
-		p.gil.drops(t, s, d.reason(p, r))
+		g.drops(t, s, d.reason(p, r))
 	default:
 		if s.locked && s.holder != t.tid {
-			p.gil.enters(t, s)
+			g.enters(t, s)
 		}
 	}
 }
@@ -255,12 +260,11 @@ func (d *dispatcher) reason(p *process, r probes.Record) trace.DropReason {
 // flush emits the counters up to the moment before which nothing changes.
 func (d *dispatcher) flush() {
 	for _, p := range d.procs {
-		if p.gil == nil || p.exited {
+		if p.exited {
 			continue
 		}
-		p.waiters.flush(d.now - late)
-		if p.gil.full {
-			p.busy.flush(d.now - late)
+		for _, g := range p.gils() {
+			g.flush(d.now - late)
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gilscope/internal/trace"
 )
 
@@ -34,7 +32,6 @@ func (s *session) finish() error {
 			s.name(p)
 			s.d.close(p, at, trace.WaitUnknown)
 		}
-		unix.Close(s.pidfds[p.pid])
 		if p.py != nil {
 			p.py.Close()
 		}
@@ -44,8 +41,8 @@ func (s *session) finish() error {
 		errs = append(errs, s.outputFailed(err))
 	}
 	s.sum.Bytes = s.w.Written()
-	if n := len(s.d.children); n > 0 {
-		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; give one with -p PID, or start it by exec\n", n)
+	if n := s.d.children; n > 0 {
+		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; pass --follow to record them, too\n", n)
 	}
 	return errors.Join(errs...)
 }

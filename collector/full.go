@@ -14,7 +14,10 @@ func (g *gil) taken(t *thread, s sample) {
 	g.count(t, s)
 	g.takeOver(t, s.time)
 	flow := g.handOff(t)
-	t.held, t.since = true, s.time
+	if t.holds != nil && t.holds != g {
+		t.holds.holdEnds(t, s.time, trace.DropUnknown)
+	}
+	t.holds, t.since = g, s.time
 	g.emit(trace.Event{Time: s.time, Kind: trace.GILHoldBegin, TID: t.tid, Flow: flow})
 	g.lane.known, g.lane.switches = true, s.switches
 	g.lane.set(s.time, t.tid)
@@ -34,7 +37,7 @@ func (g *gil) count(t *thread, s sample) {
 // killed): there is one holder at a time.
 func (g *gil) takeOver(t *thread, at trace.Time) {
 	prev := g.proc.thread(g.lane.holder)
-	if prev != nil && prev.held {
+	if prev != nil && prev.holds == g {
 		g.holdEnds(prev, at, trace.DropUnknown)
 	}
 }
@@ -60,7 +63,7 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	if t.wait.open {
 		g.waitEnds(t, t.wait.end, trace.WaitTaken)
 	}
-	if t.held {
+	if t.holds == g {
 		g.holdEnds(t, s.time, reason)
 	}
 	g.lane.known = true
@@ -71,9 +74,9 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 // that both can carry the number of the hand-off.
 func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
 	g.flushHandOff()
-	t.held = false
+	t.holds = nil
 	at = max(at, t.since+1) // no hold is empty: in the trace, ends sort before begins
-	g.proc.busy.add(t.since, at)
+	g.busy.add(t.since, at)
 	g.pending = trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}
 }
 

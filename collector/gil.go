@@ -25,7 +25,7 @@ const (
 // the records; events may be emitted late, never wrong.
 type gil struct {
 	proc     *process
-	number   uint16
+	number   uint16 // the id of its interpreter; 0: the main one
 	interval trace.Time
 	full     bool // takes and drops are seen
 	words    bool // futex words tell what a thread sleeps on (glibc)
@@ -33,6 +33,43 @@ type gil struct {
 	emit     func(trace.Event)
 	pending  trace.Event // detail full: a hold's end that waits for the next taker; NoKind: none
 	totals   totals
+	waiters  waiterCount
+	busy     busyShare
+}
+
+// newGIL makes a GIL whose events go to emit.
+func newGIL(p *process, number uint16, interval trace.Time, full, words bool, emit func(trace.Event)) *gil {
+	g := &gil{proc: p, number: number, interval: interval, full: full, words: words}
+	g.emit = func(e trace.Event) {
+		e.GIL = number
+		emit(e)
+	}
+	g.lane.step = func(at trace.Time, holder int32) {
+		g.emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
+	}
+	g.waiters.emit = func(at trace.Time, n int64) {
+		g.emit(trace.Event{Time: at, Kind: trace.GILWaiters, Arg: n})
+	}
+	g.busy.emit = func(at trace.Time, percent int64) {
+		g.emit(trace.Event{Time: at, Kind: trace.GILBusy, Arg: percent})
+	}
+	return g
+}
+
+// flush emits the counters up to a moment before which nothing changes.
+func (g *gil) flush(until trace.Time) {
+	g.waiters.flush(until)
+	if g.full {
+		g.busy.flush(until)
+	}
+}
+
+// concerns notes that a thread now has to do with this GIL. With one GIL at a
+// time: whatever it waited for before, it has by now.
+func (g *gil) concerns(t *thread) {
+	if w := &t.wait; w.open && w.of != g {
+		w.of.waitEnds(t, w.end, trace.WaitTaken)
+	}
 }
 
 // totals is what the interpreter itself counts, to hold ours against.
@@ -57,7 +94,7 @@ func (n *totals) switches() int64 { return int64(n.last.switches - n.first.switc
 // the holder lane, and a thread that holds the GIL does not wait any more.
 func (g *gil) sampled(s sample) {
 	holder := g.proc.thread(s.holder)
-	if holder != nil && holder.wait.open && !holder.wait.blocked {
+	if holder != nil && holder.wait.open && holder.wait.of == g && !holder.wait.blocked {
 		w := &holder.wait
 		if s.locked || s.holder != w.last || s.switches != w.switches {
 			g.waitEnds(holder, w.end, trace.WaitTaken)
@@ -107,7 +144,7 @@ func (g *gil) sleeps(t *thread, b block) {
 		again = false
 	}
 	if !again {
-		t.wait = wait{open: true, begin: s.time}
+		t.wait = wait{open: true, of: g, begin: s.time}
 	}
 	g.blocks(t, b)
 }
@@ -131,7 +168,7 @@ func (g *gil) preempted(t *thread, b block) {
 	}
 	entering := b.waiting && b.word >= wordCondLo && b.word <= wordMutex
 	if entering || t.asked {
-		t.wait = wait{open: true, guess: true, begin: b.time, end: b.time, sleep: b.time}
+		t.wait = wait{open: true, of: g, guess: true, begin: b.time, end: b.time, sleep: b.time}
 	}
 }
 
@@ -184,7 +221,7 @@ func (g *gil) tellWait(t *thread) {
 	w := &t.wait
 	w.told, w.guess, t.asked = true, false, false
 	g.emit(trace.Event{Time: w.begin, Kind: trace.GILWaitBegin, TID: t.tid, Other: w.holder, Stack: w.stack})
-	g.proc.waiters.change(w.begin, +1)
+	g.waiters.change(w.begin, +1)
 }
 
 // waitEnds closes the thread's wait. The end is never before the last sleep,
@@ -203,7 +240,7 @@ func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 	}
 	end = max(end, w.begin+1, w.sleep)
 	g.emit(trace.Event{Time: end, Kind: trace.GILWaitEnd, TID: t.tid, Arg: int64(how)})
-	g.proc.waiters.change(end, -1)
+	g.waiters.change(end, -1)
 	*w = wait{}
 }
 
@@ -281,16 +318,16 @@ func (g *gil) leavesCPU(t *thread, at trace.Time) bool {
 func (g *gil) enters(t *thread, s sample) {
 	t.slice = true
 	if !t.wait.open {
-		t.wait = wait{open: true, begin: s.time, end: s.time, sleep: s.time, holder: s.heldBy()}
+		t.wait = wait{open: true, of: g, begin: s.time, end: s.time, sleep: s.time, holder: s.heldBy()}
 	}
 }
 
 // ends closes what the thread has open, at its end or the recording's.
 func (g *gil) ends(t *thread, at trace.Time, how trace.WaitOutcome) {
-	if t.wait.open {
+	if t.wait.open && t.wait.of == g {
 		g.waitEnds(t, at, how)
 	}
-	if t.held {
+	if t.holds == g {
 		reason := trace.DropExit
 		if how == trace.WaitUnknown {
 			reason = trace.DropUnknown

@@ -19,17 +19,14 @@ type bench struct {
 }
 
 func newBench(full bool) *bench {
-	b := &bench{p: newProcess(1, func(trace.Event) {})}
+	b := &bench{p: newProcess(1)}
 	for _, tid := range []int32{11, 12, 13} {
 		b.p.join(tid)
 	}
 	emit := func(e trace.Event) {
 		b.out = append(b.out, fmt.Sprintf("%d %s", e.Time/us, describe(e)))
 	}
-	b.g = &gil{proc: b.p, interval: 5000 * us, full: full, words: true, emit: emit}
-	b.g.lane.step = func(at trace.Time, holder int32) {
-		emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
-	}
+	b.g = newGIL(b.p, 0, 5000*us, full, true, emit)
 	return b
 }
 

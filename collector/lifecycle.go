@@ -8,11 +8,15 @@ import (
 	"gilscope/probes"
 )
 
-// fork handles a new thread, or a new process, which is not recorded.
+// fork handles a new thread, or a new process.
 func (d *dispatcher) fork(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
+	if r.Arg != r.Tgid && r.Flags&probes.FlagFollowed != 0 {
+		d.onFork(p, r)
+		return
+	}
 	if r.Arg != r.Tgid {
-		d.children[int32(r.Peer)] = true
+		d.children++
 		d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteChild, Args: []trace.Arg{{Key: "child", Num: int64(r.Peer)}}})
 		return
 	}
@@ -28,9 +32,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	p.stub = false
 	for _, t := range p.threads {
-		if p.gil != nil {
-			p.gil.ends(t, at, trace.WaitExit)
-		}
+		p.threadEnds(t, at, trace.WaitExit)
 		if t.tid != p.pid {
 			delete(p.threads, t.tid)
 			delete(d.tids, t.tid)
@@ -40,11 +42,8 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	if at < p.looked {
 		return
 	}
-	if p.gil != nil {
-		p.gil.flushHandOff()
-		d.noteTotals(p, at)
-	}
-	p.gil, p.py, p.stacks = nil, nil, nil
+	d.close(p, at, trace.WaitExit)
+	p.forget()
 	d.onExec(p, at)
 }
 
@@ -52,9 +51,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 func (d *dispatcher) exit(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
-		if p.gil != nil {
-			p.gil.ends(t, at, trace.WaitExit)
-		}
+		p.threadEnds(t, at, trace.WaitExit)
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
 		t.exited = true
 	}
@@ -73,29 +70,28 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 
 // close ends what is open in a process, at its end or the recording's.
 func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
-	if p.gil == nil {
-		return
-	}
 	for _, t := range p.threads {
-		p.gil.ends(t, at, how)
+		p.threadEnds(t, at, how)
 	}
-	p.gil.flushHandOff()
-	d.noteTotals(p, at)
-	p.waiters.flush(at + late)
-	if p.gil.full {
-		p.busy.flush(at)
+	for _, g := range p.gils() {
+		g.flushHandOff()
+		d.noteTotals(g, at)
+		g.waiters.flush(at + late)
+		if g.full {
+			g.busy.flush(at)
+		}
 	}
 }
 
 // noteTotals writes what the interpreter counted beside what we did.
-func (d *dispatcher) noteTotals(p *process, at trace.Time) {
-	n := &p.gil.totals
-	args := []trace.Arg{{Key: "interpreter", Num: int64(p.gil.number)}, {Key: "switches", Num: n.switches()},
+func (d *dispatcher) noteTotals(g *gil, at trace.Time) {
+	n := &g.totals
+	args := []trace.Arg{{Key: "interpreter", Num: int64(g.number)}, {Key: "switches", Num: n.switches()},
 		{Key: "span_ns", Num: int64(n.last.time - n.first.time)}}
-	if p.gil.full {
+	if g.full {
 		args = append(args, trace.Arg{Key: "takes", Num: n.takes}, trace.Arg{Key: "changes", Num: n.changes})
 	}
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteGIL, Args: args})
+	d.w.Note(trace.Note{Time: at, PID: g.proc.pid, Name: trace.NoteGIL, Args: args})
 }
 
 func isTask(pid, tid int32) bool {

@@ -2,7 +2,7 @@ package collector
 
 import (
 	"fmt"
-	"time"
+	"strings"
 
 	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
@@ -19,43 +19,42 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	if err != nil {
 		return err
 	}
-	if err := s.probes.Observe(py, interps[0], plan); err != nil {
+	p.py, p.plan, p.stacks = py, plan, newStacks(py, s.w, nil)
+	s.noteTarget(p, now(), interps[0])
+	s.settle(p, interps)
+	if len(interps) > probes.MaxPlaces {
+		s.prog.note(s.o.Words, s.tooMany(p, len(interps)))
+	}
+	if err := s.probes.Observe(py, p.addresses(), plan, s.o.Follow); err != nil {
+		p.places = nil
 		return err
 	}
-	s.follow(p, py, plan, interps[0].Interval)
-	s.noteTarget(p, py, plan, interps[0])
+	p.since = now()
 	s.name(p)
 	return nil
 }
 
-// follow sets up what turns the process's records into events.
-func (s *session) follow(p *process, py *cpython.Process, plan probes.Plan, interval time.Duration) {
-	p.py, p.stacks = py, newStacks(py, s.w)
-	emit := func(e trace.Event) { s.d.event(p, e) }
-	p.gil = &gil{
-		proc: p, interval: trace.Time(interval), emit: emit,
-		full:  plan.Detail == probes.Full,
-		words: py.Libc().Kind == cpython.Glibc,
-	}
-	p.gil.lane.step = func(at trace.Time, holder int32) {
-		emit(trace.Event{Time: at, Kind: trace.GILHolder, TID: holder})
-	}
-}
-
-func (s *session) noteTarget(p *process, py *cpython.Process, plan probes.Plan, in cpython.Interpreter) {
+// noteTarget describes the interpreter and how it is observed.
+func (s *session) noteTarget(p *process, at trace.Time, in cpython.Interpreter) {
+	py, plan := p.py, p.plan
 	linkage := "static"
 	if py.Build.Shared {
 		linkage = "shared"
 	}
-	s.w.Note(trace.Note{Time: now(), PID: p.pid, Name: trace.NoteTarget, Args: []trace.Arg{
+	args := []trace.Arg{
 		{Key: "python", Text: py.Version.String()}, {Key: "linkage", Text: linkage},
 		{Key: "free_threaded", Num: bit(py.Build.FreeThreaded)}, {Key: "gil_enabled", Num: bit(py.Build.GILEnabled)},
 		{Key: "stripped", Num: bit(py.Build.Stripped)}, {Key: "pie", Num: bit(py.Build.PIE)},
 		{Key: "path", Text: py.Build.Path}, {Key: "backend", Text: string(plan.Backend)},
 		{Key: "cost", Text: plan.Cost()}, {Key: "sites", Text: plan.Sites()},
 		{Key: "interval_ns", Num: int64(in.Interval)}, {Key: "interpreter", Num: in.ID},
-	}})
-	if s.o.Verbose {
+		{Key: "libc", Text: strings.TrimSpace(string(py.Libc().Kind) + " " + py.Libc().Version)},
+	}
+	if py.NSLevel() > 0 {
+		args = append(args, trace.Arg{Key: "ns_pid", Num: int64(py.NSPID())})
+	}
+	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTarget, Args: args})
+	if s.o.Verbose && p.method != methodFork {
 		fmt.Fprintf(s.o.Words, "pid %d: Python %s (%s), backend %s, cost %s\n", p.pid, py.Version, py.Build.Path, plan.Backend, plan.Cost())
 		for _, h := range plan.Hooks {
 			fmt.Fprintf(s.o.Words, "  %s at %s+%#x: %s (%s)\n", h.Site.Name, h.Site.File, h.Site.Offset, h.Site.Insn, h.Site.Cost)

@@ -10,17 +10,24 @@ import (
 
 	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
+	"gilscope/probes"
 )
 
 // process is one target.
 type process struct {
 	pid     int32
 	py      *cpython.Process // nil until its interpreter is found
-	gil     *gil             // nil until its GIL is observed
+	places  []place          // its interpreters, as records name them; none until they are observed
+	head    uint64           // cpython.InterpretersHead when places was made
+	plan    probes.Plan
+	since   trace.Time // when places was made
 	threads map[int32]*thread
 	stacks  *stacks
-	waiters waiterCount
-	busy    busyShare
+	parent  int32
+	method  string // how it was started, see trace.NoteStarted; "" if it ran before
+	role    string
+	name    string     // of its program
+	given   bool       // one of those that the user named, not a child of them
 	naming  int        // how often names are still to be read
 	flows   uint64     // hand-offs so far; an exec does not end the process, so their names go on
 	looked  trace.Time // when its present program was looked into: earlier execs are history
@@ -33,17 +40,8 @@ type process struct {
 // thread returns a known thread, or nil.
 func (p *process) thread(tid int32) *thread { return p.threads[tid] }
 
-// newProcess makes an empty target whose counters write to emit.
-func newProcess(pid int32, emit func(trace.Event)) *process {
-	p := &process{pid: pid, threads: map[int32]*thread{}}
-	p.waiters.emit = func(at trace.Time, n int64) {
-		emit(trace.Event{Time: at, Kind: trace.GILWaiters, PID: pid, Arg: n})
-	}
-	p.busy.emit = func(at trace.Time, percent int64) {
-		emit(trace.Event{Time: at, Kind: trace.GILBusy, PID: pid, Arg: percent})
-	}
-	return p
-}
+// newProcess makes an empty target.
+func newProcess(pid int32) *process { return &process{pid: pid, threads: map[int32]*thread{}} }
 
 // maxThreads bounds what is kept of one process; more is no process but an attack.
 const maxThreads = 1 << 16

@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gilscope/internal/cpython"
 	"gilscope/internal/safefile"
 	"gilscope/internal/trace"
@@ -29,6 +27,7 @@ type Options struct {
 	RingBytes    int
 	NoCallstacks bool
 	Force        bool // record a target that is being traced
+	Follow       bool // record the children of targets, too
 	Verbose      bool
 	Version      string    // of gilscope
 	Words        io.Writer // progress and summary, for people
@@ -60,12 +59,12 @@ type session struct {
 	w       *trace.Writer
 	file    *os.File
 	d       *dispatcher
+	ends    *ends
 	batch   probes.Batch
-	pidfds  map[int32]int
 	alive   int
 	begun   time.Time
 	clocked time.Time
-	named   time.Time
+	looked  time.Time
 	starts  []*starting // execed, interpreter not found yet
 	stub    bool        // the launched command has not become itself yet
 	prog    progress
@@ -76,7 +75,7 @@ type session struct {
 // duration, the context, or its last target. A launched command is waited for
 // even when the recording ends before it.
 func Record(ctx context.Context, o Options) (Summary, error) {
-	s := &session{o: o, pidfds: map[int32]int{}}
+	s := &session{o: o}
 	started := time.Now()
 	targets, err := openTargets(o)
 	if err != nil {
@@ -87,6 +86,10 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		return s.sum, err
 	}
 	defer s.probes.Close()
+	if s.ends, err = watchEnds(s.probes.Wake); err != nil {
+		return s.sum, err
+	}
+	defer s.ends.close()
 	if err := s.create(); err != nil {
 		return s.sum, err
 	}
@@ -152,7 +155,7 @@ func (s *session) create() error {
 		Release: u.release, Version: u.version, Machine: u.machine, TracerVersion: s.o.Version,
 	})
 	s.d = newDispatcher(s.w)
-	s.d.onExec, s.d.onExit = s.execed, s.exited
+	s.d.onFork, s.d.onExec, s.d.onExit = s.forked, s.execed, s.exited
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},
@@ -173,15 +176,13 @@ func (s *session) attach(py *cpython.Process) error {
 
 // watch begins to record the scheduling of a process.
 func (s *session) watch(pid int) (*process, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
+	if err := s.ends.add(int32(pid)); err != nil {
 		return nil, fmt.Errorf("watch pid %d: %w: it has ended", pid, errors.Join(ErrTarget, err))
 	}
-	p := newProcess(int32(pid), func(e trace.Event) { s.w.Event(&e) })
-	s.w.Process(trace.Process{PID: p.pid, PPID: parent(pid), Name: executable(pid)})
-	s.pidfds[p.pid], s.d.procs[p.pid] = fd, p
-	s.alive++
-	if err := s.probes.Watch(pid); err != nil {
+	p := s.add(int32(pid))
+	p.given, p.name, p.parent = true, executable(pid), parent(pid)
+	s.w.Process(trace.Process{PID: p.pid, PPID: p.parent, Name: p.name})
+	if err := s.probes.Watch(pid, s.o.Follow); err != nil {
 		return nil, err
 	}
 	tids, err := tasks(pid)
@@ -194,9 +195,17 @@ func (s *session) watch(pid int) (*process, error) {
 	return p, nil
 }
 
+// add makes a target of a process that the probes have, or are about to have, as one.
+func (s *session) add(pid int32) *process {
+	p := newProcess(pid)
+	s.d.procs[pid] = p
+	s.alive++
+	return p
+}
+
 // loop reads records until the recording ends, and sets the reason.
 func (s *session) loop(ctx context.Context) error {
-	s.begun, s.clocked, s.named = time.Now(), time.Now(), time.Now()
+	s.begun, s.clocked, s.looked = time.Now(), time.Now(), time.Now()
 	for {
 		if err := s.read(); err != nil {
 			return err
@@ -224,8 +233,14 @@ func (s *session) read() error {
 	if s.o.Duration > 0 {
 		wait = min(wait, max(s.o.Duration-time.Since(s.begun), 0))
 	}
-	if len(s.starts) > 0 || s.stub {
+	if s.stub {
 		wait = min(wait, startEvery)
+	}
+	for _, st := range s.starts {
+		wait = min(wait, st.every())
+	}
+	if s.batch.Urgent() || len(s.ends.ended()) > 0 {
+		wait = min(wait, endEvery)
 	}
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
@@ -248,10 +263,15 @@ func (s *session) consume(all bool) {
 func (s *session) housekeep() error {
 	s.findStarted()
 	s.reap()
-	if time.Since(s.named) > 200*time.Millisecond {
-		s.named = time.Now()
+	due := time.Since(s.looked) > checkEvery
+	for _, p := range s.d.procs {
+		if err := s.checkInterpreters(p, due); err != nil {
+			return err
+		}
+	}
+	if due {
+		s.looked = time.Now()
 		for _, p := range s.d.procs {
-			s.checkInterval(p)
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
 			}

@@ -13,6 +13,7 @@ import (
 // Code objects are read from the target the first time they are seen.
 type stacks struct {
 	py         *cpython.Process
+	parent     *stacks // of the process that forked this one: its memory had the same, and may be there longer
 	w          *trace.Writer
 	codes      map[cpython.CodeKey]*cpython.Code // nil: could not be read
 	frames     map[frameKey]trace.FrameID
@@ -45,9 +46,9 @@ type known struct {
 // grow us. Beyond it, the caches start afresh.
 const maxKnown = 1 << 18
 
-func newStacks(py *cpython.Process, w *trace.Writer) *stacks {
+func newStacks(py *cpython.Process, w *trace.Writer, parent *stacks) *stacks {
 	return &stacks{
-		py: py, w: w,
+		py: py, w: w, parent: parent,
 		codes:   map[cpython.CodeKey]*cpython.Code{},
 		frames:  map[frameKey]trace.FrameID{},
 		natives: map[nativeKey]trace.FrameID{},
@@ -78,6 +79,11 @@ func (s *stacks) lookup(st probes.Stack) known {
 	k, ok := s.known[st.Hash]
 	if ok && (len(st.Frames) == 0 || k.ident == identOf(st.Frames)) {
 		return k
+	}
+	if len(st.Frames) == 0 && s.parent != nil {
+		if k, ok := s.parent.known[st.Hash]; ok {
+			return k
+		}
 	}
 	if len(st.Frames) == 0 {
 		s.unresolved++ // the record that had the frames was lost
@@ -146,11 +152,11 @@ func (s *stacks) code(key cpython.CodeKey) *cpython.Code {
 		clear(s.codes)
 	}
 	c, err := s.py.Code(key)
-	if err != nil {
-		c = nil
-		if errors.Is(err, cpython.ErrUnmapped) {
-			return nil // a page that is not there now may be there later
-		}
+	if err != nil && s.parent != nil {
+		c = s.parent.code(key)
+	}
+	if c == nil && errors.Is(err, cpython.ErrUnmapped) {
+		return nil // a page that is not there now may be there later
 	}
 	s.codes[key] = c
 	return c

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 )
@@ -55,23 +53,42 @@ type starting struct {
 	p       *process
 	program string
 	since   time.Time
+	next    time.Time // when to look again
+}
+
+func newStarting(p *process) *starting {
+	return &starting{p: p, program: executable(int(p.pid)), since: time.Now()}
+}
+
+// every is how often to look: an interpreter is up within milliseconds, and
+// what has none for long will hardly get one.
+func (st *starting) every() time.Duration {
+	return min(max(time.Since(st.since)/16, startEvery), startSeldom)
 }
 
 // How often and how long to look for an interpreter after an exec. A program
 // that is not Python by then is recorded no further until it execs again.
 const (
-	startEvery = 2 * time.Millisecond
-	startFor   = 10 * time.Second
+	startEvery  = 2 * time.Millisecond
+	startSeldom = 200 * time.Millisecond
+	startFor    = 10 * time.Second
 )
 
 // execed is called when a target became another program.
-func (s *session) execed(p *process, _ trace.Time) {
+func (s *session) execed(p *process, at trace.Time) {
 	s.stub = false
-	if err := s.probes.Unhook(int(p.pid)); err != nil {
-		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d became another program: detach: %v", p.pid, err))
+	err := s.probes.Unhook(int(p.pid))
+	if !p.exited {
+		err = errors.Join(err, s.probes.Watch(int(p.pid), s.o.Follow))
+	}
+	if err != nil {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d became another program: %v", p.pid, err))
 	}
 	s.starts = slices.DeleteFunc(s.starts, func(st *starting) bool { return st.p == p })
-	s.starts = append(s.starts, &starting{p, executable(int(p.pid)), time.Now()})
+	s.starts = append(s.starts, newStarting(p))
+	p.name = executable(int(p.pid))
+	s.w.Process(trace.Process{PID: p.pid, PPID: p.parent, Name: p.name})
+	s.recognise(p, at)
 }
 
 // findStarted observes those whose interpreter is up by now.
@@ -79,10 +96,14 @@ func (s *session) findStarted() {
 	kept := s.starts[:0]
 	for _, st := range s.starts {
 		switch {
-		case st.p.exited || s.startedUp(st):
+		case st.p.exited:
+		case time.Now().Before(st.next):
+			kept = append(kept, st)
+		case s.startedUp(st):
 		case time.Since(st.since) > startFor:
 			s.notFound(st)
 		default:
+			st.next = time.Now().Add(st.every())
 			kept = append(kept, st)
 		}
 	}
@@ -104,26 +125,47 @@ func (s *session) startedUp(st *starting) bool {
 		return true
 	}
 	st.p.looked = at
-	s.w.Process(trace.Process{PID: st.p.pid, PPID: parent(int(st.p.pid)), Name: executable(int(st.p.pid))})
 	if err := s.observe(st.p, py); err != nil {
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
 	}
 	return true
 }
 
-// notFound says that a target's GIL is missing in the trace, and why.
+// notFound is about a target that became something else than Python. It stays
+// one only if its children may be of interest.
 func (s *session) notFound(st *starting) {
-	s.prog.note(s.o.Words, fmt.Sprintf("no Python was found in %s: its scheduling only was recorded", st.program))
+	if st.p.given || s.o.Verbose {
+		s.prog.note(s.o.Words, fmt.Sprintf("no Python was found in %s (pid %d): its scheduling only was recorded", st.program, st.p.pid))
+	}
+	if s.o.Follow || st.p.exited {
+		return
+	}
+	st.p.exited = true
+	s.release(st.p)
 }
 
 // exited is called when a target's last thread has ended.
 func (s *session) exited(p *process) {
-	s.alive--
-	s.prog.note(s.o.Words, fmt.Sprintf("pid %d %s", p.pid, p.end()))
+	if p.given || s.o.Verbose {
+		s.prog.note(s.o.Words, fmt.Sprintf("pid %d %s", p.pid, p.end()))
+	}
 	for _, st := range s.starts {
 		if st.p == p {
 			s.notFound(st)
 		}
+	}
+	s.release(p)
+}
+
+// release ends the recording of one target.
+func (s *session) release(p *process) {
+	s.alive--
+	s.ends.drop(p.pid)
+	if err := s.probes.Forget(int(p.pid)); err != nil {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: detach: %v", p.pid, err))
+	}
+	if p.py != nil {
+		p.py.Close()
 	}
 }
 
@@ -139,46 +181,26 @@ func (p *process) end() string {
 }
 
 // reapAfter is how long the record of an exit may take to come.
-const reapAfter = 200 * time.Millisecond
+const (
+	reapAfter = 200 * time.Millisecond
+	endEvery  = 3 * time.Millisecond // how often to look for it meanwhile
+)
 
 // reap notices targets that ended without a record (it was lost).
 func (s *session) reap() {
-	for pid, fd := range s.pidfds {
+	for pid, since := range s.ends.ended() {
 		p := s.d.procs[pid]
-		if p.exited {
+		if p == nil || p.exited || time.Since(since) < reapAfter {
 			continue
 		}
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 0); err == nil && n == 1 && !isTask(pid, pid) {
-			if p.gone.IsZero() {
-				p.gone = time.Now()
-			}
-			if time.Since(p.gone) < reapAfter {
-				continue
-			}
-			p.exited = true
-			s.d.close(p, now(), trace.WaitExit)
-			s.w.Note(trace.Note{Time: now(), PID: pid, Name: trace.NoteExit})
-			s.exited(p)
-		}
+		p.gone, p.exited = since, true
+		s.d.close(p, now(), trace.WaitExit)
+		s.w.Note(trace.Note{Time: now(), PID: pid, Name: trace.NoteExit})
+		s.exited(p)
 	}
 }
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// checkInterval notices sys.setswitchinterval: drop requests come by it.
-func (s *session) checkInterval(p *process) {
-	if p.py == nil || p.gil == nil || p.exited {
-		return
-	}
-	interps, err := p.py.Interpreters()
-	if err != nil || trace.Time(interps[0].Interval) == p.gil.interval {
-		return
-	}
-	p.gil.interval = trace.Time(interps[0].Interval)
-	s.w.Note(trace.Note{Time: now(), PID: p.pid, Name: trace.NoteInterval, Args: []trace.Arg{
-		{Key: "interpreter", Num: interps[0].ID}, {Key: "interval_ns", Num: int64(interps[0].Interval)}}})
 }

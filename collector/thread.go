@@ -13,13 +13,14 @@ type thread struct {
 	slice  bool       // a probe saw it enter a wait; it has not slept since
 	asked  bool       // to drop the GIL, since it last took it
 	wait   wait
-	held   bool       // detail full: holds the GIL
+	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
 }
 
 // wait is a GIL wait that goes on, or the start of none.
 type wait struct {
 	open     bool
+	of       *gil
 	told     bool       // its begin is in the trace
 	guess    bool       // nothing has proved yet that it is one
 	slept    bool       // a guess, but the thread slept: if it then takes the GIL it was one

@@ -3,10 +3,11 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
-	"github.com/cilium/ebpf/link"
 
 	"gilscope/internal/cpython"
 )
@@ -15,12 +16,21 @@ import (
 // milliseconds where perf uprobes take 120 ms each.
 func haveMulti() bool { return features.HaveBPFLinkUprobeMulti() == nil }
 
-// Watch makes the process a target for scheduling and samples. Its GIL is not
-// observed until Observe.
-func (s *Session) Watch(pid int) error {
-	t := bpfTarget{}
-	if err := s.objs.Targets.Update(uint32(pid), &t, ebpf.UpdateAny); err != nil {
-		return fmt.Errorf("watch pid %d: %w: too many targets", pid, err)
+// Place is an interpreter and its GIL, as records name it: by its index.
+type Place struct{ Interp, GIL uint64 }
+
+// MaxPlaces is how many interpreters of one process can be observed.
+const MaxPlaces = 32
+
+// Watch makes the process a target for scheduling and samples. Its GILs are not
+// observed until Observe, or any more. With follow, its children become targets.
+func (s *Session) Watch(pid int, follow bool) error {
+	return s.put(pid, &bpfTarget{Tgid: uint32(pid), Follow: bit(follow)})
+}
+
+func (s *Session) put(pid int, t *bpfTarget) error {
+	if err := s.objs.Targets.Update(uint32(pid), t, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("record pid %d: %w: too many targets", pid, err)
 	}
 	return nil
 }
@@ -30,111 +40,103 @@ func (s *Session) Forget(pid int) error {
 	if err := s.objs.Targets.Delete(uint32(pid)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget pid %d: %w", pid, err)
 	}
-	return nil
+	return s.Unhook(pid)
 }
 
 // Observe attaches the plan's hooks to the process and tells the programs where
-// its GIL is. The known thread states spare the programs a search.
-func (s *Session) Observe(p *cpython.Process, in cpython.Interpreter, plan Plan) error {
+// its GILs are. The known thread states spare the programs a search.
+func (s *Session) Observe(p *cpython.Process, places []Place, plan Plan, follow bool) error {
 	states, err := p.ThreadStates()
 	if err != nil {
 		return fmt.Errorf("observe pid %d: %w", p.PID, err)
 	}
 	for _, ts := range states {
-		th := bpfThread{Tstate: ts.Addr}
+		th := bpfThread{Tstate: ts.Addr, Place: placeOf(places, ts.Interp)}
 		if err := s.objs.Threads.Update(uint32(ts.TID), &th, ebpf.UpdateAny); err != nil {
 			return fmt.Errorf("observe pid %d: thread %d: %w", p.PID, ts.TID, err)
 		}
 	}
+	if err := s.numberThreads(p); err != nil {
+		return err
+	}
 	for _, h := range plan.Hooks {
-		if err := s.attach(p.PID, h); err != nil {
+		if err := s.attach(p.PID, h, follow); err != nil {
 			return fmt.Errorf("attach %s to pid %d at %s+%#x: %w: try another --gil-backend", h.Site.Name, p.PID, h.Site.File, h.Site.Offset, permission(err))
 		}
 	}
-	t := describe(p, in)
-	if err := s.objs.Targets.Update(uint32(p.PID), &t, ebpf.UpdateAny); err != nil {
-		return fmt.Errorf("observe pid %d: %w: too many targets", p.PID, err)
-	}
-	return nil
+	return s.Describe(p, places, follow)
 }
 
-func (s *Session) attach(pid int, h Hook) error {
-	prog := s.program(h.Program)
-	ex, err := link.OpenExecutable(h.Site.Path)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", h.Site.Path, err)
+// Describe tells the programs the layout and the GILs of a process, again when
+// interpreters have come or gone.
+func (s *Session) Describe(p *cpython.Process, places []Place, follow bool) error {
+	t := describe(p)
+	t.Follow = bit(follow)
+	t.PlacesN = uint32(min(len(places), MaxPlaces))
+	for i := range t.PlacesN {
+		t.Places[i].Interp, t.Places[i].Gil = places[i].Interp, places[i].GIL
 	}
-	l, err := s.link(ex, prog, pid, h)
-	if err != nil {
-		return err
-	}
-	s.hooks[pid] = append(s.hooks[pid], l)
-	return nil
+	return s.put(p.PID, t)
 }
 
-// Unhook removes the hooks of a process. They outlive an exec, and then hit in
-// whatever maps the same files.
-func (s *Session) Unhook(pid int) error {
-	var errs []error
-	for _, l := range s.hooks[pid] {
-		errs = append(errs, l.Close())
-	}
-	delete(s.hooks, pid)
-	return errors.Join(errs...)
-}
-
-func (s *Session) link(ex *link.Executable, prog *ebpf.Program, pid int, h Hook) (link.Link, error) {
-	cookie := uint64(h.Site.TStateArg)
-	if !s.multi {
-		o := &link.UprobeOptions{Address: h.Site.Offset, PID: pid, Cookie: cookie}
-		if h.Return {
-			return ex.Uretprobe(h.Site.Name, prog, o)
+// placeOf is the place that records name for an interpreter: the first one with its GIL.
+func placeOf(places []Place, interp uint64) uint16 {
+	for _, p := range places {
+		if p.Interp != interp {
+			continue
 		}
-		return ex.Uprobe(h.Site.Name, prog, o)
+		for i, q := range places {
+			if q.GIL == p.GIL {
+				return uint16(i)
+			}
+		}
 	}
-	o := &link.UprobeMultiOptions{Addresses: []uint64{h.Site.Offset}, Cookies: []uint64{cookie}, PID: uint32(pid)}
-	if h.Return {
-		return ex.UretprobeMulti(nil, prog, o)
-	}
-	return ex.UprobeMulti(nil, prog, o)
+	return 0
 }
 
-func (s *Session) program(name string) *ebpf.Program {
-	switch name {
-	case bpfProgCondSignal:
-		return s.objs.CondSignal
-	case bpfProgCondTimedwait:
-		return s.objs.CondTimedwait
-	case bpfProgTakeGil:
-		return s.objs.TakeGil
-	case bpfProgTakeGilReturn:
-		return s.objs.TakeGilReturn
-	case bpfProgDropGil:
-		return s.objs.DropGil
+// numberThreads tells the programs the host's numbers of the threads that run
+// in a pid namespace of their own. Those to come, the programs see start.
+func (s *Session) numberThreads(p *cpython.Process) error {
+	for own, host := range p.HostTIDs() {
+		key := bpfNsThread{Tgid: uint32(p.PID), Tid: uint32(own)}
+		if err := s.objs.HostTids.Update(key, uint32(host), ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("observe pid %d: number thread %d: %w", p.PID, host, err)
+		}
 	}
 	return nil
 }
 
 // describe turns the layout into what the programs read.
-func describe(p *cpython.Process, in cpython.Interpreter) bpfTarget {
+func describe(p *cpython.Process) *bpfTarget {
 	l := p.Layout
 	name := l.CodeQualname
 	if name == cpython.None {
 		name = l.CodeName
 	}
-	return bpfTarget{
-		Runtime: p.Runtime, Interp: in.Addr, Gil: in.GIL,
-		CodeType: p.CodeType, CodeMask: l.CodeMask,
+	return &bpfTarget{
+		Tgid: uint32(p.PID), Level: uint32(p.NSLevel()),
+		Runtime: p.Runtime, CodeType: p.CodeType, CodeMask: l.CodeMask,
 		GilShift: l.GILShift, DropBase: uint32(l.DropRequestBase), DropRequest: l.DropRequest,
-		ThreadsHead: l.InterpThreadsHead, ThreadNext: l.ThreadNext,
+		ThreadsHead: l.InterpThreadsHead, ThreadNext: l.ThreadNext, ThreadInterp: l.ThreadInterp,
 		ThreadIdent: l.ThreadIdent, ThreadNativeId: l.ThreadNativeID, PthreadTid: p.PthreadTID,
 		ThreadFrame: l.ThreadFrame, CframeCurrent: l.CFrameCurrent,
 		FrameCode: l.FrameCode, FrameBack: l.FrameBack, FrameInstr: l.FrameInstr,
 		InstrUnit: l.InstrUnit, FrameOwner: l.FrameOwner, OwnerMax: l.OwnerMaxValid,
 		CodeFirstLine: l.CodeFirstLine, CodeFilename: l.CodeFilename, CodeName: name,
+		CodeTlbc: l.CodeTLBC, FrameTlbc: l.FrameTLBC, CondShift: condShift(p.Libc()),
 		CodeLineTable: l.CodeLineTable, CodeAdaptive: l.CodeAdaptive, ObType: l.ObType,
 		Window: bit(l.InstrUnit == 0), // frames were objects of their own while f_lasti was a number
 	}
+}
+
+// condShift is how much lower than in glibc 2.36 the words lie on which threads
+// sleep in a condition variable. The programs correct it by what they see.
+func condShift(libc cpython.Libc) uint32 {
+	major, minor, _ := strings.Cut(libc.Version, ".")
+	if n, err := strconv.Atoi(minor); libc.Kind == cpython.Glibc && major == "2" && err == nil && n >= 41 {
+		return 8
+	}
+	return 0
 }
 
 func bit(b bool) uint32 {

@@ -27,6 +27,12 @@ type bpfFrame struct {
 	Ident uint32
 }
 
+type bpfNsThread struct {
+	_    structs.HostLayout
+	Tgid uint32
+	Tid  uint32
+}
+
 type bpfRec struct {
 	_         structs.HostLayout
 	Ts        uint64
@@ -44,7 +50,7 @@ type bpfRec struct {
 	Word      uint16
 	Nstack    uint16
 	Op        uint8
-	Locked    uint8
+	Place     uint8
 	Nframes   uint8
 	Hframes   uint8
 	Pc        uint64
@@ -85,15 +91,18 @@ type bpfScratch struct {
 type bpfTarget struct {
 	_              structs.HostLayout
 	Runtime        uint64
-	Interp         uint64
-	Gil            uint64
 	CodeType       uint64
 	CodeMask       uint64
+	Tgid           uint32
+	PlacesN        uint32
+	Follow         uint32
+	Level          uint32
 	GilShift       uint32
 	DropBase       uint32
 	DropRequest    uint32
 	ThreadsHead    uint32
 	ThreadNext     uint32
+	ThreadInterp   uint32
 	ThreadIdent    uint32
 	ThreadNativeId uint32
 	PthreadTid     uint32
@@ -111,8 +120,18 @@ type bpfTarget struct {
 	CodeLineTable  uint32
 	CodeAdaptive   uint32
 	ObType         uint32
-	Seen           uint32
+	CodeTlbc       uint32
+	FrameTlbc      uint32
+	CondShift      uint32
 	Window         uint32
+	_              [4]byte
+	Places         [32]struct {
+		_      structs.HostLayout
+		Interp uint64
+		Gil    uint64
+		Seen   uint32
+		Pad    uint32
+	}
 }
 
 type bpfThread struct {
@@ -121,7 +140,8 @@ type bpfThread struct {
 	Hash    uint64
 	Sent    uint64
 	Slice   uint32
-	Unknown uint32
+	Unknown uint16
+	Place   uint16
 }
 
 // Names of all BPF objects in the ELF.
@@ -129,6 +149,7 @@ type bpfThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	bpfMapCounters          = "counters"
+	bpfMapHostTids          = "host_tids"
 	bpfMapRing              = "ring"
 	bpfMapScratches         = "scratches"
 	bpfMapTargets           = "targets"
@@ -208,6 +229,7 @@ type bpfProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	HostTids  *ebpf.MapSpec `ebpf:"host_tids"`
 	Ring      *ebpf.MapSpec `ebpf:"ring"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Targets   *ebpf.MapSpec `ebpf:"targets"`
@@ -243,6 +265,7 @@ func (o *bpfObjects) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
 	Counters  *ebpf.Map `ebpf:"counters"`
+	HostTids  *ebpf.Map `ebpf:"host_tids"`
 	Ring      *ebpf.Map `ebpf:"ring"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Targets   *ebpf.Map `ebpf:"targets"`
@@ -252,6 +275,7 @@ type bpfMaps struct {
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Counters,
+		m.HostTids,
 		m.Ring,
 		m.Scratches,
 		m.Targets,

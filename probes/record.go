@@ -29,13 +29,15 @@ const (
 
 // Flags of records, see bpf/wire.h.
 const (
-	FlagGIL    = 1 << 0 // Holder, HolderTid, Switches and Locked are valid
-	FlagAsleep = 1 << 1 // switch: Tid does not want the CPU
-	FlagPrev   = 1 << 2 // switch, waking: Tid is a thread of a target
-	FlagNext   = 1 << 3 // switch: Peer is a thread of a target
-	FlagLast   = 1 << 4 // exit: the process ended with this thread
-	FlagKernel = 1 << 5 // sample: the CPU was in the kernel
-	FlagCaller = 1 << 7 // drop: Pc is in drop_gil's caller
+	FlagGIL      = 1 << 0     // Holder, HolderTid, Switches, Place and FlagLocked are valid
+	FlagAsleep   = 1 << 1     // switch: Tid does not want the CPU
+	FlagPrev     = 1 << 2     // switch, waking: Tid is a thread of a target
+	FlagNext     = 1 << 3     // switch: Peer is a thread of a target
+	FlagLast     = 1 << 4     // exit: the process ended with this thread
+	FlagKernel   = 1 << 5     // sample: the CPU was in the kernel
+	FlagLocked   = 1 << 6     // somebody holds the GIL
+	FlagFollowed = FlagNext   // fork: the child is a target too
+	FlagShared   = FlagAsleep // fork: the child runs in its parent's memory until it execs
 )
 
 const (
@@ -162,6 +164,18 @@ func (b *Batch) Next(all bool) (Record, bool) {
 		}
 	}
 	return Record{}, false
+}
+
+// Urgent says that a record which was held back tells of a process that began,
+// became another program, or ended: the reader should not sleep on it.
+func (b *Batch) Urgent() bool {
+	for _, r := range b.refs[b.next:] {
+		h := (*Rec)(unsafe.Pointer(&b.arena[r.off]))
+		if h.Kind == KindExec || h.Kind == KindFork && h.Arg != h.Tgid || h.Kind == KindExit && h.Flags&FlagLast != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Len is how many records the batch holds that were not consumed.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cilium/ebpf"
-
 	"gilscope/internal/cpython"
 )
 
@@ -31,13 +29,32 @@ func SelfTest() []Check {
 	}
 	defer s.Close()
 	pid := os.Getpid()
-	self := bpfTarget{Gil: 1} // no GIL is there: reads fail, hits count
-	if err := s.objs.Targets.Update(uint32(pid), &self, ebpf.UpdateAny); err != nil {
+	self := bpfTarget{Tgid: uint32(pid), PlacesN: 1} // no GIL is there: reads fail, hits count
+	if err := s.put(pid, &self); err != nil {
 		return append(checks, Check{Name: "describe a target", Err: err})
 	}
 	checks = append(checks, s.checkUprobe(pid))
-	return append(checks, s.checkRecords()...)
+	checks = append(checks, s.checkRecords()...)
+	return append(checks, s.checkCost())
 }
+
+// checkCost measures what hits cost here.
+func (s *Session) checkCost() Check {
+	c := Check{Name: "cost of a probe hit"}
+	hits, err := s.Calibrate()
+	if err != nil {
+		c.Err = err
+		return c
+	}
+	var parts []string
+	for _, h := range hits {
+		parts = append(parts, fmt.Sprintf("%s %.2f us (with its record %.2f us)", h.Cost, us(h.Alone), us(h.Record)))
+	}
+	c.Detail = strings.Join(parts, ", ")
+	return c
+}
+
+func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 // probed is a function to attach to.
 //
@@ -52,7 +69,7 @@ func (s *Session) checkUprobe(pid int) Check {
 	}
 	site, err := ownSite(reflect.ValueOf(probed).Pointer())
 	if err == nil {
-		err = s.attach(pid, Hook{Program: bpfProgCondSignal, Site: site})
+		err = s.attach(pid, Hook{Program: bpfProgCondSignal, Site: site}, false)
 	}
 	if err != nil {
 		c.Err = permission(err)

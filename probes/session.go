@@ -28,12 +28,13 @@ type Options struct {
 // Session is the loaded and attached programs, and the ring they write to.
 // One goroutine reads; targets may be added and removed meanwhile.
 type Session struct {
-	objs  bpfObjects
-	multi bool // uprobes by uprobe_multi links (kernel >= 6.6)
-	ring  *ringbuf.Reader
-	links []closer         // of what serves all targets
-	hooks map[int][]closer // by target
-	raw   ringbuf.Record
+	objs   bpfObjects
+	multi  bool // uprobes by uprobe_multi links (kernel >= 6.6)
+	ring   *ringbuf.Reader
+	links  []closer         // of what serves all targets
+	hooks  map[int][]closer // by target
+	shared map[hookID]*sharedHook
+	raw    ringbuf.Record
 }
 
 type closer interface{ Close() error }
@@ -44,7 +45,7 @@ func Open(o Options) (*Session, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: boot a kernel (>= 5.15) built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel)
 	}
-	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}}
+	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, shared: map[hookID]*sharedHook{}}
 	if err := s.load(o); err != nil {
 		return nil, err
 	}
@@ -150,6 +151,14 @@ func boottime() uint64 {
 
 // maxBatch bounds the memory of a batch.
 const maxBatch = 8 << 20
+
+// Wake ends a Read that waits, from another goroutine.
+func (s *Session) Wake() error {
+	if err := s.ring.Flush(); err != nil {
+		return fmt.Errorf("wake the reader: %w", err)
+	}
+	return nil
+}
 
 // Counts are the records of one CPU; Produced = those in the ring or read + Lost.
 type Counts = bpfCounts

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 // recordOptions are the flags of record.
 type recordOptions struct {
 	pids         []int
+	name         string
+	follow       bool
 	duration     time.Duration
 	output       string
 	detail       string
@@ -35,7 +38,7 @@ type recordOptions struct {
 func newRecord() *cobra.Command {
 	o := recordOptions{}
 	cmd := &cobra.Command{
-		Use:   "record (-p PID | -- COMMAND...) [flags]",
+		Use:   "record (-p PID | --name NAME | -- COMMAND...) [flags]",
 		Short: "Record a live Python process, or a command from its start",
 		Long: `Record who waits for the GIL of a Python process, because of whom and on which line.
 
@@ -47,14 +50,20 @@ Details:
   full   and every take and drop, with the reason; about 1.3 us for each pair`,
 		Example: `  sudo gilscope record -p 4242 -d 10s -o slow.pftrace
   sudo gilscope record -o run.pftrace -- python3 app.py
+  sudo gilscope record --name gunicorn --follow -d 30s
   sudo gilscope record -p 4242 --detail full -v`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.command = args
+			if !cmd.Flags().Changed("follow") {
+				o.follow = len(args) > 0
+			}
 			return o.run(cmd.Context(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
 	f.IntSliceVarP(&o.pids, "pid", "p", nil, "process to record (may be repeated)")
+	f.StringVar(&o.name, "name", "", "record the Python processes of this name (process, program, script or module)")
+	f.BoolVar(&o.follow, "follow", false, "record the children, too: fork, spawn, subprocess (default for a command: yes)")
 	f.DurationVarP(&o.duration, "duration", "d", 0, "end after this time (default: at Ctrl-C, or with the last target)")
 	f.StringVarP(&o.output, "output", "o", "gilscope.pftrace", "trace to write")
 	f.StringVar(&o.detail, "detail", "waits", "waits or full")
@@ -69,10 +78,10 @@ Details:
 
 func (o *recordOptions) check() error {
 	switch {
-	case len(o.pids) == 0 && len(o.command) == 0:
-		return usageErrorf("nothing to record: give -p PID, or a command after --")
-	case len(o.pids) > 0 && len(o.command) > 0:
-		return usageErrorf("-p and a command exclude each other: record one of them")
+	case len(o.pids) == 0 && o.name == "" && len(o.command) == 0:
+		return usageErrorf("nothing to record: give -p PID, --name NAME, or a command after --")
+	case (len(o.pids) > 0 || o.name != "") && len(o.command) > 0:
+		return usageErrorf("-p, --name and a command exclude each other: record running processes, or a command")
 	case o.detail != string(probes.Waits) && o.detail != string(probes.Full):
 		return usageErrorf("--detail %q is not known: use waits or full", o.detail)
 	case o.ringMiB <= 0 || o.ringMiB > 1024 || o.ringMiB&(o.ringMiB-1) != 0:
@@ -94,10 +103,14 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	pids, err := o.targets()
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	sum, err := collector.Record(ctx, collector.Options{
-		PIDs: o.pids, Command: o.command, Duration: o.duration, Output: o.output,
+		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
 		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
 		SampleHz: o.hz, RingBytes: o.ringMiB << 20, NoCallstacks: o.noCallstacks,
 		Force: o.force, Verbose: o.verbose, Version: version, Words: words,
@@ -107,6 +120,20 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	}
 	o.summarise(words, sum)
 	return passThrough(sum)
+}
+
+// targets are the running processes to record, each once.
+func (o *recordOptions) targets() ([]int, error) {
+	pids := slices.Clone(o.pids)
+	if o.name != "" {
+		named, err := collector.FindByName(o.name)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, named...)
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids), nil
 }
 
 func (o *recordOptions) summarise(words io.Writer, sum collector.Summary) {

@@ -10,7 +10,7 @@ const (
 // maxRows bounds the cached rows of one file, and maxRemember the stack of
 // DW_CFA_remember_state.
 const (
-	maxRows     = 1 << 16
+	maxRows     = 1 << 14
 	maxRemember = 16
 )
 

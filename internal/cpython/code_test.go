@@ -57,7 +57,7 @@ func keyAt(t testing.TB, p *Process, addr uint64) CodeKey {
 }
 
 func TestCodeLines(t *testing.T) {
-	each(t, func(t *testing.T, i testpy.Interpreter) {
+	eachBuild(t, func(t *testing.T, i testpy.Interpreter) {
 		proc := testpy.Start(t, i, coder)
 		p := open(t, proc.PID)
 		objects, units := 0, 0

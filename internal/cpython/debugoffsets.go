@@ -5,143 +5,169 @@ import (
 	"fmt"
 )
 
-// _Py_DebugOffsets (CPython Include/internal/pycore_debug_offsets.h) stands at
-// the start of _PyRuntime from 3.13 on: cookie, version, free_threaded, then one
-// u64 per field. Each minor version inserts fields in the middle, so the
-// positions below are per minor version; the values are the build's own.
+// _Py_DebugOffsets stands at the start of _PyRuntime from 3.13 on: cookie,
+// version, free_threaded, then one u64 per field. Each minor version inserts
+// fields in the middle (debugshapes.go); the values are the build's own.
 const (
 	debugCookie     = "xdebugpy"
-	maxDebugOffsets = 888
-	// maxOffset bounds the values. The largest honest one is the size of
-	// PyInterpreterState, 226 KB; offsets that we use stay below.
+	maxDebugOffsets = 888 // bytes of the longest known form
+	// maxOffset bounds the values. The largest honest one that we use is an offset
+	// in PyInterpreterState, which has 226 KB.
 	maxOffset = 1 << 20
 )
-
-// debugShape is where the fields we need stand in the table of one minor version.
-type debugShape struct {
-	size                                                     int
-	interpretersHead                                         int
-	interpID, interpNext, threadsHead, modules               int
-	cevalGIL, gil, gilLocked                                 int
-	threadNext, threadInterp, currentFrame, threadID, native int
-	previous, executable, instrPtr, owner                    int
-	filename, name, qualname, lineTable, firstLine, adaptive int
-	obType                                                   int
-	typeSize                                                 int
-	bytesSize, bytesData                                     int
-	strState, strLength, asciiSize                           int
-	evalBreaker                                              int // 0: not in the table
-}
-
-var shape313 = debugShape{
-	size: 584, interpretersHead: 40,
-	interpID: 56, interpNext: 64, threadsHead: 72, modules: 88, cevalGIL: 112, gil: 120, gilLocked: 136,
-	threadNext: 168, threadInterp: 176, currentFrame: 184, threadID: 192, native: 200,
-	previous: 232, executable: 240, instrPtr: 248, owner: 264,
-	filename: 280, name: 288, qualname: 296, lineTable: 304, firstLine: 312, adaptive: 344,
-	obType: 360, typeSize: 368, bytesSize: 520, bytesData: 528, strState: 544, strLength: 552, asciiSize: 560,
-}
-
-var shape314 = debugShape{
-	size: 760, interpretersHead: 40,
-	interpID: 56, interpNext: 64, threadsHead: 72, modules: 96, cevalGIL: 120, gil: 128, gilLocked: 144,
-	threadNext: 192, threadInterp: 200, currentFrame: 208, threadID: 216, native: 224,
-	previous: 256, executable: 264, instrPtr: 272, owner: 288,
-	filename: 320, name: 328, qualname: 336, lineTable: 344, firstLine: 352, adaptive: 384,
-	obType: 408, typeSize: 416, bytesSize: 600, bytesData: 608, strState: 624, strLength: 632, asciiSize: 640,
-	evalBreaker: 712,
-}
-
-var shape315 = debugShape{
-	size: 888, interpretersHead: 40,
-	interpID: 56, interpNext: 64, threadsHead: 72, modules: 96, cevalGIL: 120, gil: 128, gilLocked: 144,
-	threadNext: 192, threadInterp: 200, currentFrame: 208, threadID: 240, native: 248,
-	previous: 320, executable: 328, instrPtr: 336, owner: 352,
-	filename: 384, name: 392, qualname: 400, lineTable: 408, firstLine: 416, adaptive: 448,
-	obType: 472, typeSize: 480, bytesSize: 696, bytesData: 704, strState: 720, strLength: 728, asciiSize: 736,
-	evalBreaker: 840,
-}
-
-// shapeOf returns the shape of a minor version. A minor version newer than all
-// known ones gets the newest shape; the caller then verifies the structures of
-// the live process (verify), which refuses a table that was read wrongly.
-func shapeOf(v Version) (debugShape, bool) {
-	switch {
-	case v.series() < 0x030d:
-		return debugShape{}, false
-	case v.series() == 0x030d:
-		return shape313, true
-	case v.series() == 0x030e:
-		return shape314, true
-	}
-	return shape315, v.Major() == 3
-}
 
 // debugTable is the decoded _Py_DebugOffsets of one build.
 type debugTable struct {
 	version      Version
 	freeThreaded bool
-	typeSize     uint32 // sizeof(PyTypeObject)
 	layout       Layout
+	objects      objectLayout
+
+	shape *debugShape
+	raw   []byte
+	bad   string // the first field whose value cannot be an offset
 }
 
 // parseDebugOffsets decodes the start of _PyRuntime; ok is false where there is
 // no table (before 3.13).
-func parseDebugOffsets(b []byte) (t debugTable, ok bool, err error) {
+func parseDebugOffsets(b []byte) (t *debugTable, ok bool, err error) {
 	if len(b) < 24 || string(b[:8]) != debugCookie {
-		return t, false, nil
+		return nil, false, nil
 	}
-	le := binary.LittleEndian
-	t.version = Version(le.Uint64(b[8:]))
-	t.freeThreaded = le.Uint64(b[16:]) == 1
-	shape, known := shapeOf(t.version)
-	if !known || le.Uint64(b[8:])>>32 != 0 || len(b) < shape.size {
-		return t, true, fmt.Errorf("_Py_DebugOffsets of version %#x: %w; gilscope knows 3.13 to 3.15", le.Uint64(b[8:]), ErrUnsupported)
+	hex, free := le64(b, 8), le64(b, 16)
+	t = &debugTable{version: Version(hex), freeThreaded: free == 1, raw: b}
+	known := false
+	if t.shape, known = shapeOf(t.version); !known || hex>>32 != 0 || free > 1 || len(b) < t.shape.bytes() {
+		return t, true, fmt.Errorf("_Py_DebugOffsets of version %#x, free-threaded %d: %w; gilscope knows 3.13 to 3.15", hex, free, ErrUnsupported)
 	}
-	bad := -1
-	at := func(pos int) uint32 {
-		v := le.Uint64(b[pos:])
-		if v >= maxOffset {
-			bad = pos
-			return 0
-		}
-		return uint32(v)
+	if err := t.check(); err != nil {
+		return t, true, err
 	}
-	t.typeSize = at(shape.typeSize)
-	t.layout = shape.layout(at, t.version)
-	if bad >= 0 {
-		return t, true, fmt.Errorf("_Py_DebugOffsets has %d at byte %d: %w", le.Uint64(b[bad:]), bad, ErrMalformed)
+	t.layout, t.objects = t.readLayout(), t.readObjectLayout()
+	if t.bad != "" {
+		return t, true, fmt.Errorf("_Py_DebugOffsets of CPython %v has %s %d: %w; please report this build", t.version, t.bad, t.value(t.bad), ErrMalformed)
 	}
 	return t, true, nil
 }
 
-// layout fills a Layout from the table. What the table does not tell is
+// value returns a field as it stands in the table, 0 if this form has none.
+func (t *debugTable) value(name string) uint64 {
+	i, ok := t.shape.pos[name]
+	if !ok {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(t.raw[8*i:])
+}
+
+// at returns the offset that a field says.
+func (t *debugTable) at(name string) uint32 {
+	v := t.value(name)
+	if v >= maxOffset {
+		t.bad = name
+		return 0
+	}
+	return uint32(v)
+}
+
+// check tells a table of another form. It has no size of its own, but each group
+// begins with the size of its struct: where a field more or less moved the rest,
+// offsets stand in the places of sizes, and do not bound what follows.
+func (t *debugTable) check() error {
+	for _, f := range t.shape.fields {
+		if f.limit < 0 {
+			continue
+		}
+		limit := t.shape.fields[f.limit].name
+		if v, size := t.value(f.name), t.value(limit); v >= size {
+			return t.otherForm(fmt.Sprintf("%s is %d and %s %d", f.name, v, limit, size))
+		}
+	}
+	header, enabled := uint64(16), uint64(0) // PyObject, and the field of the GIL that comes first
+	if t.freeThreaded {
+		header, enabled = 32, 8
+	}
+	gil := t.value("interpreter_state.gil_runtime_state")
+	// What the sizes leave open: these are fixed by how the structs are declared in
+	// all versions from 3.13 on (Include/object.h, cpython/unicodeobject.h, cpython/pystate.h, pycore_gil.h).
+	for _, f := range []struct {
+		name string
+		want uint64
+	}{
+		{"pyobject.size", header}, {"pyobject.ob_type", header - 8},
+		{"tuple_object.ob_size", header}, {"list_object.ob_size", header}, {"bytes_object.ob_size", header},
+		{"unicode_object.length", header}, {"unicode_object.state", header + 16},
+		{"interpreter_state.gil_runtime_state_holder", gil + enabled + 8},
+		{"interpreter_state.gil_runtime_state_locked", gil + enabled + 16},
+		{"debugger_support.eval_breaker", t.value("thread_state.interp") + 8}, // 3.14+
+	} {
+		if _, ok := t.shape.pos[f.name]; !ok {
+			continue
+		}
+		if v := t.value(f.name); v != f.want {
+			return t.otherForm(fmt.Sprintf("%s is %d, not %d", f.name, v, f.want))
+		}
+	}
+	return nil
+}
+
+func (t *debugTable) otherForm(why string) error {
+	return fmt.Errorf("_Py_DebugOffsets of CPython %v has not the form of %s's (%s): %w; use a gilscope that knows this version", t.version, t.shape.name, why, ErrUnsupported)
+}
+
+// readLayout fills a Layout from the table. What the table does not tell is
 // constant over 3.13-3.15 and marked here.
-func (s *debugShape) layout(at func(int) uint32, v Version) Layout {
+func (t *debugTable) readLayout() Layout {
+	at := t.at
 	l := Layout{
-		GILShift:                at(s.gilLocked) - at(s.gil) - 16,
-		RuntimeInterpretersHead: at(s.interpretersHead),
-		RuntimeInterpretersMain: at(s.interpretersHead) + 8, // pycore_runtime_structs.h: head, main
+		GILShift:                at("interpreter_state.gil_runtime_state_holder") - at("interpreter_state.gil_runtime_state") - 8,
+		RuntimeInterpretersHead: at("runtime_state.interpreters_head"),
+		RuntimeInterpretersMain: at("runtime_state.interpreters_head") + 8, // pycore_runtime_structs.h: head, main
 		RuntimeGIL:              None,
-		InterpGIL:               at(s.cevalGIL),
-		InterpNext:              at(s.interpNext), InterpID: at(s.interpID),
-		InterpThreadsHead: at(s.threadsHead), InterpModules: at(s.modules),
-		DropRequestBase: DropInThread, DropRequest: 24, // tstate->eval_breaker, bit 0
-		ThreadNext: at(s.threadNext), ThreadInterp: at(s.threadInterp), ThreadIdent: at(s.threadID),
-		ThreadNativeID: at(s.native), ThreadFrame: at(s.currentFrame), CFrameCurrent: None,
-		FrameCode: at(s.executable), FrameBack: at(s.previous), FrameInstr: at(s.instrPtr),
-		FrameOwner: at(s.owner), OwnerMaxValid: 2, CodeMask: ^uint64(0),
-		CodeFirstLine: at(s.firstLine), CodeFilename: at(s.filename), CodeName: at(s.name),
-		CodeQualname: at(s.qualname), CodeLineTable: at(s.lineTable), CodeAdaptive: at(s.adaptive),
-		ObType: at(s.obType), StrLength: at(s.strLength), StrState: at(s.strState), ASCIIData: at(s.asciiSize),
-		CompactData: at(s.asciiSize) + 16, // plus utf8_length and utf8
-		BytesSize:   at(s.bytesSize), BytesData: at(s.bytesData),
+		InterpGIL:               at("interpreter_state.ceval_gil"), InterpOwnGIL: at("interpreter_state.gil_runtime_state"),
+		InterpNext: at("interpreter_state.next"), InterpID: at("interpreter_state.id"),
+		InterpThreadsHead: at("interpreter_state.threads_head"), InterpModules: at("interpreter_state.imports_modules"),
+		DropRequestBase: DropInThread, DropRequest: at("thread_state.interp") + 8, // eval_breaker, bit 0
+		ThreadPrev: at("thread_state.prev"), ThreadNext: at("thread_state.next"), ThreadInterp: at("thread_state.interp"),
+		ThreadIdent: at("thread_state.thread_id"), ThreadNativeID: at("thread_state.native_thread_id"), ThreadFrame: at("thread_state.current_frame"), CFrameCurrent: None,
+		FrameCode: at("interpreter_frame.executable"), FrameBack: at("interpreter_frame.previous"), FrameInstr: at("interpreter_frame.instr_ptr"),
+		FrameOwner: at("interpreter_frame.owner"), OwnerMaxValid: 2, FrameTLBC: None, CodeMask: ^uint64(0),
+		CodeFirstLine: at("code_object.firstlineno"), CodeFilename: at("code_object.filename"), CodeName: at("code_object.name"),
+		CodeQualname: at("code_object.qualname"), CodeLineTable: at("code_object.linetable"), CodeAdaptive: at("code_object.co_code_adaptive"),
+		CodeUnits: at("pyobject.size"), CodeBytes: None, CodeTLBC: None, // ob_size follows the header
+		ObType: at("pyobject.ob_type"), StrLength: at("unicode_object.length"), StrState: at("unicode_object.state"), StrKindBit: 2,
+		ASCIIData: at("unicode_object.asciiobject_size"), CompactData: at("unicode_object.asciiobject_size") + 16, // plus utf8_length and utf8
+		BytesSize: at("bytes_object.ob_size"), BytesData: at("bytes_object.ob_sval"),
 	}
-	if s.evalBreaker != 0 {
-		l.DropRequest = at(s.evalBreaker)
-	}
-	if v.series() >= 0x030e {
+	if t.version.series() >= 0x030e {
 		l.CodeMask = ^uint64(7) // f_executable is a tagged _PyStackRef
 	}
+	if t.version.series() >= 0x030e && t.freeThreaded {
+		// From headers only, no such build could be had to check it: pycore_code.h and
+		// pycore_interpframe_structs.h of 3.14; Include/cpython/unicodeobject.h, where
+		// "interned" is a byte of its own instead of two bits.
+		l.CodeTLBC, l.FrameTLBC = at("code_object.co_tlbc"), at("interpreter_frame.tlbc_index")
+		l.StrKindBit = 8
+	}
 	return l
+}
+
+// readObjectLayout fills an objectLayout from the table. The rest is shifted by
+// what the header of a free-threaded object is longer.
+func (t *debugTable) readObjectLayout() objectLayout {
+	o := objectsOf(t.version)
+	longer := t.at("pyobject.size") - 16
+	o.typeFlags, o.dictOffset, o.basicSize = t.at("type_object.tp_flags"), o.dictOffset+longer, o.basicSize+longer
+	o.dictKeys, o.dictValues = t.at("dict_object.ma_keys"), t.at("dict_object.ma_values")
+	o.intSize, o.intDigits = t.at("long_object.lv_tag"), t.at("long_object.ob_digit")
+	o.moduleDict += longer
+	// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
+	o.cachedKeys = t.at("type_object.size") + 464
+	if t.freeThreaded {
+		o.managedDict = 8 // no GC header stands before the object (pycore_object.h, MANAGED_DICT_OFFSET)
+	}
+	if t.version.series() >= 0x030f {
+		o.dictOffset, o.basicSize = t.at("type_object.tp_dictoffset"), t.at("type_object.tp_basicsize")
+		o.cachedKeys = t.at("heap_type_object.ht_cached_keys")
+	}
+	return o
 }

@@ -70,7 +70,7 @@ func (v Version) series() uint32 { return uint32(v >> 16) }
 // Build says how the interpreter was built and where it lies.
 type Build struct {
 	FreeThreaded bool   // built with --disable-gil
-	GILEnabled   bool   // the GIL is in use (always true in builds with a GIL)
+	GILEnabled   bool   // the GIL was in use when Open read it; see Process.GILEnabled
 	Stripped     bool   // the file has no .symtab
 	PIE          bool   // the file is position independent (every libpython is)
 	Shared       bool   // the interpreter is a library, not the executable itself

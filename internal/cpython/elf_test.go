@@ -3,117 +3,11 @@ package cpython
 import (
 	"bytes"
 	"debug/elf"
-	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"path/filepath"
 	"testing"
 )
-
-// The tiny file is a small ELF file: two functions, the second with a moved part,
-// the unwind tables, and a function exported in two versions. These are the
-// addresses in it; file offsets are the same.
-const (
-	tinyText    = 0x1000
-	tinyHot     = tinyText + 0x20
-	tinyCold    = tinyText + 0x60
-	tinyEnd     = tinyText + 0x80
-	tinyFrames  = 0x1200
-	tinyHeader  = 0x1400
-	tinyDynsym  = 0x1500
-	tinyDynstr  = 0x1600
-	tinyVersion = 0x1680
-	tinyNote    = 0x16c0
-	tinySize    = 0x1700
-)
-
-func u32(v ...uint32) []byte {
-	var b []byte
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, x)
-	}
-	return b
-}
-
-// tinyELF builds the file.
-func tinyELF() []byte {
-	b := make([]byte, tinySize)
-	put := func(at int, parts ...[]byte) { copy(b[at:], bytes.Join(parts, nil)) }
-	// hot: push rbx ... ; jne cold. cold: nops; jmp hot+8.
-	put(tinyText, []byte{0xf3, 0x0f, 0x1e, 0xfa, 0x53, 0x5b, 0xc3})
-	put(tinyHot, []byte{0x53, 0x0f, 0x85}, u32(tinyCold-tinyHot-7), []byte{0x5b, 0xc3})
-	put(tinyCold, []byte{0x90, 0xe9}, u32(^uint32(tinyCold+6-tinyHot-8)+1))
-	putFrames(put)
-	names := "\x00first\x00second\x00pick\x00"
-	put(tinyDynstr, []byte(names))
-	sym := func(i int, name uint32, kind byte, value, size uint64) {
-		put(tinyDynsym+24*i, u32(name), []byte{1<<4 | kind, 0, 9, 0}, binary.LittleEndian.AppendUint64(nil, value), binary.LittleEndian.AppendUint64(nil, size))
-	}
-	sym(1, 1, 2, tinyText, 7)
-	sym(2, 7, 2, tinyHot, 9)
-	sym(3, 14, 2, tinyText+4, 3)
-	sym(4, 14, 2, tinyHot+7, 2)
-	put(tinyVersion, []byte{0, 0, 1, 0, 1, 0, 2, 0x80, 3, 0})
-	put(tinyNote, u32(4, 4, 3), []byte("GNU\x00\xde\xad\xbe\xef"))
-	return append(b, tinyHeaders(b)...)
-}
-
-// putFrames writes one CIE, three FDEs and their index.
-func putFrames(put func(int, ...[]byte)) {
-	cie := []byte{1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8, 0x90, 1, 0, 0}
-	put(tinyFrames, u32(20, 0), cie)
-	fde := func(at, start, size uint32, program ...byte) {
-		body := append(append(u32(start-(at+8), size), 0), program...)
-		for len(body)%4 != 0 {
-			body = append(body, 0)
-		}
-		put(int(at), u32(uint32(len(body))+4, at+4-tinyFrames), body)
-	}
-	fde(tinyFrames+24, tinyText, 0x20, 0x45, 0x0e, 16, 0x83, 2) // after 5: CFA rsp+16
-	fde(tinyFrames+56, tinyHot, 0x40, 0x41, 0x0e, 16, 0x86, 2)  // after 1: CFA rsp+16, rbp saved
-	fde(tinyFrames+88, tinyCold, 0x20, 0x0c, 6, 16, 0x86, 2)    // CFA rbp+16 from the start
-	pair := func(f, e uint32) []byte { return u32(f-tinyHeader, e-tinyHeader) }
-	put(tinyHeader, []byte{1, 0x1b, 3, 0x3b}, u32(0, 3), pair(tinyText, tinyFrames+24), pair(tinyHot, tinyFrames+56), pair(tinyCold, tinyFrames+88))
-}
-
-// tinyHeaders appends program and section headers and fills in the ELF header.
-func tinyHeaders(b []byte) []byte {
-	le := binary.LittleEndian
-	var out, names []byte
-	names = append(names, 0)
-	program := func(kind elf.ProgType, flags elf.ProgFlag, off, size uint64) {
-		out = append(out, u32(uint32(kind), uint32(flags))...)
-		for _, v := range []uint64{off, off, off, size, size, 8} {
-			out = le.AppendUint64(out, v)
-		}
-	}
-	program(elf.PT_LOAD, elf.PF_R|elf.PF_X, 0, tinySize)
-	program(elf.PT_GNU_EH_FRAME, elf.PF_R, tinyHeader, 12+3*8)
-	program(elf.PT_NOTE, elf.PF_R, tinyNote, 20)
-	sections := len(out)
-	section := func(name string, kind elf.SectionType, flags elf.SectionFlag, off, size uint64, link uint32) {
-		out = append(out, u32(uint32(len(names)), uint32(kind))...)
-		names = append(append(names, name...), 0)
-		for _, v := range []uint64{uint64(flags), off, off, size} {
-			out = le.AppendUint64(out, v)
-		}
-		out = append(append(out, u32(link, 0)...), make([]byte, 16)...)
-	}
-	section("", elf.SHT_NULL, 0, 0, 0, 0)
-	section(".text", elf.SHT_PROGBITS, elf.SHF_ALLOC|elf.SHF_EXECINSTR, tinyText, 0x80, 0)
-	section(".dynsym", elf.SHT_DYNSYM, elf.SHF_ALLOC, tinyDynsym, 5*24, 3)
-	section(".dynstr", elf.SHT_STRTAB, elf.SHF_ALLOC, tinyDynstr, 0x20, 0)
-	section(".gnu.version", elf.SHT_GNU_VERSYM, elf.SHF_ALLOC, tinyVersion, 10, 2)
-	section(".shstrtab", elf.SHT_STRTAB, 0, tinySize+uint64(len(out))+64, 64, 0)
-	out = append(out, append(names, make([]byte, 64)...)...)
-	copy(b, elf.ELFMAG+"\x02\x01\x01")
-	le.PutUint16(b[16:], uint16(elf.ET_DYN))
-	le.PutUint16(b[18:], uint16(elf.EM_X86_64))
-	le.PutUint64(b[32:], tinySize)
-	le.PutUint64(b[40:], tinySize+uint64(sections))
-	for at, v := range map[int]uint16{54: 56, 56: 3, 58: 64, 60: 6, 62: 5} {
-		le.PutUint16(b[at:], v)
-	}
-	return out
-}
 
 func tinyModule(t testing.TB, raw []byte) *module {
 	t.Helper()
@@ -210,26 +104,73 @@ func TestImageRefuses(t *testing.T) {
 func FuzzELF(f *testing.F) {
 	f.Add(tinyELF(), uint64(tinyHot))
 	f.Add(tinyELF()[:tinySize+100], uint64(tinyCold))
+	f.Add(tinyELF(), uint64(tinyCaller+10))
 	f.Fuzz(func(t *testing.T, raw []byte, vaddr uint64) {
-		img, err := parseImage(bytes.NewReader(raw), int64(len(raw)))
-		if err != nil {
-			return
-		}
-		m := &module{img: img}
-		m.dynamic().find("pick")
-		m.symbol(vaddr)
-		m.functionSize(vaddr)
-		m.scanLockCalls()
-		m.gilFunctions()
-		img.buildID()
+		readAll(bytes.NewReader(raw), int64(len(raw)), vaddr)
+	})
+}
+
+// FuzzFrames runs the readers of unwind tables over damaged ones in a file that
+// is sound otherwise.
+func FuzzFrames(f *testing.F) {
+	sound := tinyELF()
+	f.Add(sound[tinyFrames:tinyHeader], sound[tinyHeader:tinyDynsym], uint64(tinyHot+1))
+	f.Add(sound[tinyFrames:tinyHeader], sound[tinyHeader:tinyDynsym], uint64(tinyCold))
+	f.Add(sound[tinyFrames:tinyHeader], []byte{1, 0x1b, 3, 0x3b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, uint64(0))
+	f.Fuzz(func(t *testing.T, frames, header []byte, vaddr uint64) {
+		raw := tinyELF()
+		copy(raw[tinyFrames:tinyHeader], frames)
+		copy(raw[tinyHeader:tinyDynsym], header)
+		m := tinyModule(t, raw)
 		x := m.frameIndex()
-		for i := range min(len(x.table)/8, 64) {
+		for i := range len(x.table) / 8 {
 			function, _ := x.entry(i)
-			r := m.row(function + 1)
-			if r.known && (r.start > function+1 || r.end <= function+1) {
-				t.Errorf("row of %#x is of [%#x, %#x)", function+1, r.start, r.end)
+			for _, at := range []uint64{function, function + 1, vaddr} {
+				r := m.row(at)
+				if r.known && (r.start > at || at-r.start >= r.end-r.start) {
+					t.Errorf("row of %#x is of [%#x, %#x)", at, r.start, r.end)
+				}
+				if start, end, ok := m.bounds(at); ok && (start > at || at-start >= end-start) {
+					t.Errorf("bounds of %#x are [%#x, %#x)", at, start, end)
+				}
+				m.entryOf(at)
 			}
-			m.entryOf(function)
 		}
+	})
+}
+
+// FuzzDebugLink reads links and notes of any content: a name never leads to
+// another directory, an id is always hexadecimal.
+func FuzzDebugLink(f *testing.F) {
+	sound := tinyELF()
+	f.Add(sound[tinyLink:tinyLink+16], sound[tinyNote:tinyNote+20])
+	f.Add([]byte("../../etc/x\x00\x00\x00\x00\x00"), u32(4, 0xfffffff0, 3, 0x00554e47))
+	f.Fuzz(func(t *testing.T, link, note []byte) {
+		raw := tinyELF()
+		copy(raw[tinyLink:tinyLink+16], link)
+		copy(raw[tinyNote:tinyNote+20], note)
+		img := tinyModule(t, raw).img
+		if l, ok := img.debugLink(); ok && filepath.Base(filepath.Join("/dir", l.name)) != l.name {
+			t.Errorf("link %q", l.name)
+		}
+		if _, err := hex.DecodeString(img.buildID()); err != nil {
+			t.Errorf("build id %q", img.buildID())
+		}
+	})
+}
+
+// FuzzInstructions: what is proven begins and ends inside of the code.
+func FuzzInstructions(f *testing.F) {
+	f.Add([]byte{0x90, 0xe8, 0xfa, 0, 0, 0, 0xc3})
+	f.Add([]byte{0x62, 0xf1, 0x7f, 0xc9, 0x6f, 0x0f, 0xff, 0x15, 0xfa, 1, 0, 0})
+	f.Fuzz(func(t *testing.T, code []byte) {
+		found := scanCalls(nil, code, len(code), 0x1000, map[uint64]string{0x1200: "f"}, map[uint64]string{0x1100: "f"})
+		kept, _ := instructions(nil, found, code, 0x1000)
+		for _, c := range kept {
+			if c.insn < 0x1000 || c.insn >= c.at || c.at+4 > 0x1000+uint64(len(code)) {
+				t.Errorf("% x: call %+v", code, c)
+			}
+		}
+		planSite(code)
 	})
 }

@@ -3,21 +3,31 @@ package cpython
 import (
 	"debug/elf"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
-// Bounds of ELF reading. The files come from the target, so each size in them
-// is a claim; the largest honest one seen is the .symtab of a 58 MB libpython.
+// Bounds of ELF reading, in bytes where not said otherwise. The files come from
+// the target, so each size in them is a claim. Sections may overlap, therefore
+// what is read of many of them is bounded by their sum. All together keep one
+// file below 64 MB of memory and 2 s, however it lies.
 const (
-	maxSegments    = 256
-	maxSections    = 8192
+	maxSegments    = 256  // how many
+	maxSections    = 8192 // how many
 	maxStringTable = 32 << 20
-	maxSymbolBytes = 32 << 20
-	maxNotes       = 64 << 10
+	maxSymbolBytes = 24 << 20 // a million symbols
+	maxTables      = 44 << 20 // all symbol tables of one file in memory
+	maxAllTables   = 1 << 30  // those of all files
 	maxImageSize   = 8 << 30
+	scanPiece      = 24 * 2730 // what a scan has in memory: whole symbols and relocations
+	scanLook       = 128       // and so much of what follows
 )
+
+// allTables is how many bytes of tables the images in use hold.
+var allTables atomic.Int64
 
 // segment is one PT_LOAD (or other) program header.
 type segment struct {
@@ -44,6 +54,7 @@ type image struct {
 	machine elf.Machine
 	segs    []segment
 	sects   []section
+	tables  *atomic.Int64 // bytes of tables that this image holds
 }
 
 // parseImage reads the headers of the ELF file r of the given size.
@@ -51,7 +62,8 @@ func parseImage(r io.ReaderAt, size int64) (*image, error) {
 	if size <= 0 || size > maxImageSize {
 		return nil, fmt.Errorf("ELF file of %d bytes: %w", size, ErrMalformed)
 	}
-	m := &image{r: r, size: uint64(size)}
+	m := &image{r: r, size: uint64(size), tables: new(atomic.Int64)}
+	runtime.AddCleanup(m, func(held *atomic.Int64) { allTables.Add(-held.Load()) }, m.tables)
 	h, err := m.bytes(0, 64)
 	if err != nil {
 		return nil, err
@@ -153,6 +165,39 @@ func (m *image) data(s *section, limit uint64) ([]byte, error) {
 	return m.bytes(s.off, s.size)
 }
 
+// hold notes that a table of n bytes will stay in memory, or refuses it.
+func (m *image) hold(n uint64) error {
+	if n > maxTables || m.tables.Load()+int64(n) > maxTables || allTables.Load()+int64(n) > maxAllTables {
+		return fmt.Errorf("tables of %d bytes and %d more: %w", m.tables.Load(), n, ErrMalformed)
+	}
+	m.tables.Add(int64(n))
+	allTables.Add(int64(n))
+	return nil
+}
+
+// pieces are the buffers of scans.
+var pieces = sync.Pool{New: func() any { return new([scanPiece + scanLook]byte) }}
+
+// scan hands a section to visit in pieces and lowers *left, the bytes that the
+// caller may still read. Of each piece only the first bytes, fresh of them, are
+// new; those behind, at most scanLook, are the beginning of the next piece.
+func (m *image) scan(s *section, left *uint64, visit func(addr uint64, piece []byte, fresh int)) error {
+	if s.flags&elf.SHF_COMPRESSED != 0 || s.kind == elf.SHT_NOBITS || s.size > *left || s.off > m.size || s.size > m.size-s.off {
+		return fmt.Errorf("section %q of %d bytes (limit %d): %w", s.name, s.size, *left, ErrMalformed)
+	}
+	*left -= s.size
+	buf := pieces.Get().(*[scanPiece + scanLook]byte)
+	defer pieces.Put(buf)
+	for done := uint64(0); done < s.size; done += scanPiece {
+		piece := buf[:min(uint64(len(buf)), s.size-done)]
+		if _, err := m.r.ReadAt(piece, int64(s.off+done)); err != nil {
+			return fmt.Errorf("read section %q: %w", s.name, err)
+		}
+		visit(s.addr+done, piece, int(min(scanPiece, s.size-done)))
+	}
+	return nil
+}
+
 // offsetOf translates a virtual address into a file offset.
 func (m *image) offsetOf(vaddr uint64) (uint64, bool) {
 	for i := range m.segs {
@@ -185,45 +230,6 @@ func (m *image) readVaddr(vaddr, n uint64) ([]byte, error) {
 		return nil, fmt.Errorf("address %#x lies in no segment: %w", vaddr, ErrMalformed)
 	}
 	return m.bytes(off, n)
-}
-
-// buildID returns the GNU build id in hex, or "".
-func (m *image) buildID() string {
-	for i := range m.segs {
-		s := &m.segs[i]
-		if s.kind != elf.PT_NOTE || s.filesz > maxNotes {
-			continue
-		}
-		b, err := m.bytes(s.off, s.filesz)
-		if err != nil {
-			continue
-		}
-		if id := findBuildID(b); id != "" {
-			return id
-		}
-	}
-	return ""
-}
-
-// findBuildID walks the notes in b.
-func findBuildID(b []byte) string {
-	le := binary.LittleEndian
-	for len(b) >= 12 {
-		nameSize, descSize, kind := uint64(le.Uint32(b)), uint64(le.Uint32(b[4:])), le.Uint32(b[8:])
-		desc := 12 + (nameSize+3)&^3
-		end := desc + (descSize+3)&^3
-		if desc+descSize > uint64(len(b)) {
-			return ""
-		}
-		if kind == 3 && nameSize == 4 && string(b[12:15]) == "GNU" && descSize <= 64 {
-			return hex.EncodeToString(b[desc : desc+descSize])
-		}
-		if end >= uint64(len(b)) {
-			return ""
-		}
-		b = b[end:]
-	}
-	return ""
 }
 
 // cstring returns the NUL-terminated string at off in table, "" if it is not

@@ -27,7 +27,7 @@ type fde struct {
 
 // readFDE reads the FDE at an address in the file.
 func (x *frameIndex) readFDE(at uint64) (*fde, bool) {
-	body, idAt, ok := x.readEntry(at)
+	body, idAt, ok := x.readEntry(at, maxFDE)
 	if !ok || len(body) < 4 {
 		return nil, false
 	}
@@ -48,15 +48,15 @@ func (x *frameIndex) readFDE(at uint64) (*fde, bool) {
 	return f, !r.bad && f.size != 0
 }
 
-// readEntry reads the entry at an address, without its length word, and
-// returns the address of what follows that word.
-func (x *frameIndex) readEntry(at uint64) (body []byte, after uint64, ok bool) {
+// readEntry reads the entry at an address, of limit bytes at most and without
+// its length word, and returns the address of what follows that word.
+func (x *frameIndex) readEntry(at uint64, limit uint32) (body []byte, after uint64, ok bool) {
 	head, err := x.img.readVaddr(at, 4)
 	if err != nil {
 		return nil, 0, false
 	}
 	n := binary.LittleEndian.Uint32(head)
-	if n < 4 || n > maxFDE { // 0xffffffff begins the 64-bit form, which nobody writes
+	if n < 4 || n > limit { // 0xffffffff begins the 64-bit form, which nobody writes
 		return nil, 0, false
 	}
 	body, err = x.img.readVaddr(at+4, uint64(n))
@@ -69,7 +69,7 @@ func (x *frameIndex) cie(at uint64) *cie {
 		return c
 	}
 	var c *cie
-	if body, after, ok := x.readEntry(at); ok {
+	if body, after, ok := x.readEntry(at, maxCIE); ok {
 		c = parseCIE(body, after)
 	}
 	if len(x.cies) < maxCIEs {

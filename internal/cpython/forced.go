@@ -64,7 +64,7 @@ func (p *Process) ForcedDrop(pc, sp uint64, stack []byte) (forced, known bool) {
 }
 
 // calledDirectly says whether the call that returns to caller names the
-// function of r.
+// function of r, or one that tail-calls it.
 func (p *Process) calledDirectly(r, caller registers) bool {
 	c, ok := p.codeAt(r.lookupPC())
 	if !ok {
@@ -72,7 +72,7 @@ func (p *Process) calledDirectly(r, caller registers) bool {
 	}
 	entry, ok := c.mod.entryOf(r.lookupPC() - c.bias)
 	target, direct := p.callTarget(caller.pc)
-	return ok && direct && target == entry+c.bias
+	return ok && direct && p.reaches(target, entry+c.bias)
 }
 
 // roleAt returns the role of the function at pc.

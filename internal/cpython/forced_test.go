@@ -108,8 +108,9 @@ func judge(p *Process, tid int32, gil uint64, c *dropCounts) {
 	}
 	var word, op, sp, pc uint64
 	fmt.Sscanf(strings.Join(append(before[1:3:3], before[7:]...), " "), "0x%x 0x%x 0x%x 0x%x", &word, &op, &sp, &pc)
-	wait := op&0x7f == 0 || op&0x7f == 9 // FUTEX_WAIT, FUTEX_WAIT_BITSET
-	if !wait || word < gil+120 || word >= gil+168 {
+	wait := op&0x7f == 0 || op&0x7f == 9          // FUTEX_WAIT, FUTEX_WAIT_BITSET
+	cond := gil + 120 + uint64(p.Layout.GILShift) // gil->switch_cond
+	if !wait || word < cond || word >= cond+48 {
 		return
 	}
 	stack := make([]byte, 4096)

@@ -6,11 +6,13 @@ import (
 	"sort"
 )
 
-// maxFrameHeader bounds .eh_frame_hdr: 8 bytes per function.
-const maxFrameHeader = 32 << 20
-
-// maxFDE bounds one entry of .eh_frame.
-const maxFDE = 1 << 20
+// maxFrameHeader bounds .eh_frame_hdr: 8 bytes per function. maxFDE and maxCIE
+// bound one entry of .eh_frame; the largest seen have 2820 and 28 bytes.
+const (
+	maxFrameHeader = 12 << 20
+	maxFDE         = 16 << 10
+	maxCIE         = 4 << 10
+)
 
 // frameIndex finds the unwind entry (FDE) of an address through the sorted
 // table of .eh_frame_hdr. Only that table is kept; entries are read on demand.

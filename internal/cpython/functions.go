@@ -2,8 +2,13 @@ package cpython
 
 import "golang.org/x/arch/x86/x86asm"
 
-// maxColdPart bounds the code searched for the jumps of a cold part.
-const maxColdPart = 256 << 10
+// Bounds of the search for the function of a cold part: bytes of one part, of
+// all parts of one file, and the jumps that are followed out of one part.
+const (
+	maxColdPart  = 256 << 10
+	maxColdParts = 8 << 20
+	maxJumps     = 256
+)
 
 // entryOf returns the entry of the function that contains vaddr, also when
 // vaddr lies in a part of it that the compiler moved away (.cold).
@@ -62,10 +67,15 @@ func (m *module) parentOf(x *frameIndex, f *fde) uint64 {
 // the target begins with an entry. A jump to an entry itself is a tail call.
 func (m *module) jumpTargets(x *frameIndex, f *fde) (entries, parts map[uint64]*vote) {
 	entries, parts = map[uint64]*vote{}, map[uint64]*vote{}
-	code, err := m.img.readVaddr(f.start, min(f.size, maxColdPart))
+	size := min(f.size, maxColdPart)
+	if m.coldRead += size; m.coldRead > maxColdParts {
+		return nil, nil
+	}
+	code, err := m.img.readVaddr(f.start, size)
 	if err != nil {
 		return nil, nil
 	}
+	jumps := 0
 	for off := uint32(0); ; {
 		insn, length, ok := decode(code, off)
 		if !ok {
@@ -79,6 +89,9 @@ func (m *module) jumpTargets(x *frameIndex, f *fde) (entries, parts map[uint64]*
 		to := f.start + uint64(off) + uint64(int64(rel))
 		if to >= f.start && to-f.start < f.size {
 			continue
+		}
+		if jumps++; jumps > maxJumps {
+			return entries, parts
 		}
 		home, ok := x.lookup(to)
 		if !ok {

@@ -7,34 +7,34 @@ import (
 	"strings"
 )
 
-// GILSites plans probes on take_gil and drop_gil: by symbol, else by the libc
-// functions they call. complete says that no drop passes by the drop sites:
-// compilers inline drop_gil, in Debian's builds so often that two thirds of the
-// voluntary drops are missed. The libc sites see all of them.
+// GILSites plans probes on take_gil and drop_gil by symbol. complete says that
+// no drop passes by the drop sites: compilers inline drop_gil, in Debian's builds
+// so often that two thirds of the voluntary drops are missed. The libc sites and
+// the call sites see all of them.
 func (p *Process) GILSites() (take, drop []Site, complete bool, err error) {
 	c, err := p.runtimeModule()
 	if err != nil {
 		return nil, nil, false, err
 	}
 	takes, drops := c.mod.gilFunctions()
-	counts := c.mod.scanLockCalls()
 	if len(takes) == 0 {
-		takes = c.mod.recogniseTake(counts)
-	}
-	if len(takes) == 0 {
-		return nil, nil, false, fmt.Errorf("plan probes on take_gil in process %d: %w in %q; use the libc sites", p.PID, ErrNoSymbol, c.m.Path)
-	}
-	complete = len(drops) > 0
-	for start, n := range counts {
-		if n.isDrop() && !slices.ContainsFunc(drops, func(f gilFunction) bool { return f.entry == start }) {
-			complete = false
-		}
+		return nil, nil, false, fmt.Errorf("plan probes on take_gil in process %d: %w in %q; use the libc sites, or install its debug symbols", p.PID, ErrNoSymbol, c.m.Path)
 	}
 	if take, err = p.gilSites(c, takes, takeArg); err != nil {
 		return nil, nil, false, err
 	}
 	drop, err = p.gilSites(c, drops, dropArg)
-	return take, drop, complete, err
+	return take, drop, len(drops) > 0 && c.mod.signalsOnlyInGIL(), err
+}
+
+// signalsOnlyInGIL says that only take_gil and drop_gil signal condition
+// variables: then the latter is inlined nowhere.
+func (m *module) signalsOnlyInGIL() bool {
+	calls, err := m.gilCalls()
+	return err == nil && !slices.ContainsFunc(calls, func(c libcCall) bool {
+		in := m.symbol(c.at).Function
+		return c.name == condSignal && in != "take_gil" && in != "drop_gil" && in != "drop_gil_impl"
+	})
 }
 
 // gilFunction is one copy of take_gil or drop_gil.
@@ -45,10 +45,7 @@ type gilFunction struct {
 
 // gilFunctions finds the copies by symbol. Cold parts are not entered by calls.
 func (m *module) gilFunctions() (takes, drops []gilFunction) {
-	t, err := m.img.readSymbols(elf.SHT_SYMTAB)
-	if err != nil {
-		return nil, nil
-	}
+	t := m.functions()
 	find := func(prefix string) (found []gilFunction) {
 		for _, s := range t.withPrefix(prefix) {
 			name := t.name(&s)
@@ -60,44 +57,6 @@ func (m *module) gilFunctions() (takes, drops []gilFunction) {
 		return found
 	}
 	return find("take_gil"), find("drop_gil")
-}
-
-// recogniseTake finds take_gil in a stripped file by the calls it makes; where
-// those are spread over hot and cold parts (BOLT), by being what the exported
-// PyEval_RestoreThread calls.
-func (m *module) recogniseTake(counts map[uint64]callCounts) []gilFunction {
-	var found []gilFunction
-	for start, n := range counts {
-		if n.isTake() {
-			found = append(found, gilFunction{"take_gil", start})
-		}
-	}
-	if len(found) == 1 {
-		return found
-	}
-	found = nil
-	restore, ok := m.dynamic().find("PyEval_RestoreThread")
-	if !ok {
-		return nil
-	}
-	code, err := m.img.readVaddr(restore.value, min(max(restore.size, 64), maxBody))
-	if err != nil {
-		return nil
-	}
-	for off := uint32(0); ; {
-		insn, length, ok := decode(code, off)
-		if !ok {
-			return found
-		}
-		if b := code[off:]; insn.Len == 5 && (b[0] == 0xe8 || b[0] == 0xe9) {
-			to := restore.value + uint64(off) + 5 + uint64(int64(int32(le32(b, 1))))
-			n := counts[to]
-			if n.errno() >= 1 && n.lock() >= 2 && n.signal() >= 1 && n.wait() == 0 {
-				found = append(found, gilFunction{"take_gil", to})
-			}
-		}
-		off += length
-	}
 }
 
 // gilSites plans the sites of functions.

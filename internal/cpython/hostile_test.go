@@ -24,7 +24,7 @@ word.value = old
 `
 
 func TestCyclicThreads(t *testing.T) {
-	each(t, func(t *testing.T, i testpy.Interpreter) {
+	eachBuild(t, func(t *testing.T, i testpy.Interpreter) {
 		p := open(t, testpy.Start(t, i, knot).PID)
 		states, err := p.ThreadStates()
 		if err != nil || len(states) != 1 {
@@ -52,7 +52,7 @@ while not stop:
 // TestThreadNamesWhileTheyChange reads a process that changes all the time: the
 // main thread's name must come out nearly always, and no read may fail.
 func TestThreadNamesWhileTheyChange(t *testing.T) {
-	each(t, func(t *testing.T, i testpy.Interpreter) {
+	eachBuild(t, func(t *testing.T, i testpy.Interpreter) {
 		proc := testpy.Start(t, i, churn)
 		p := open(t, proc.PID)
 		main, workers, failed := 0, 0, 0

@@ -6,69 +6,59 @@ import (
 	"fmt"
 )
 
-// maxRelocations bounds the bytes of one relocation section.
-const maxRelocations = 16 << 20
+// maxRelocations bounds the bytes of the relocations of one file, maxSlots the
+// slots of the few imports that are looked for: honest files have one or two each.
+const (
+	maxRelocations = 64 << 20
+	maxSlots       = 256
+)
 
 // importSlots returns where the file keeps the addresses of imported functions:
 // GOT slot (address in the file) to name, of those called names.
 func (m *module) importSlots(names []string) map[uint64]string {
-	wanted := map[string]bool{}
-	for _, n := range names {
-		wanted[n] = true
-	}
-	byIndex := m.img.undefined(wanted)
+	byIndex := m.undefined(names)
 	slots := map[uint64]string{}
+	left := uint64(maxRelocations)
 	for i := range m.img.sects {
 		s := &m.img.sects[i]
 		if s.kind != elf.SHT_RELA {
 			continue
 		}
-		b, err := m.img.data(s, maxRelocations)
-		if err != nil {
-			continue
-		}
-		le := binary.LittleEndian
-		for ; len(b) >= 24; b = b[24:] {
-			info := le.Uint64(b[8:])
-			kind := elf.R_X86_64(info & 0xffffffff)
-			if kind != elf.R_X86_64_JMP_SLOT && kind != elf.R_X86_64_GLOB_DAT {
-				continue
+		m.img.scan(s, &left, func(_ uint64, b []byte, fresh int) { // unread: no slot is known
+			le := binary.LittleEndian
+			for b = b[:fresh]; len(b) >= 24 && len(slots) < maxSlots; b = b[24:] {
+				info := le.Uint64(b[8:])
+				kind := elf.R_X86_64(info & 0xffffffff)
+				name, ok := byIndex[uint32(info>>32)]
+				if ok && (kind == elf.R_X86_64_JMP_SLOT || kind == elf.R_X86_64_GLOB_DAT) {
+					slots[le.Uint64(b)] = name
+				}
 			}
-			if name, ok := byIndex[uint32(info>>32)]; ok {
-				slots[le.Uint64(b)] = name
-			}
-		}
+		})
 	}
 	return slots
 }
 
-// undefined returns the wanted imports of .dynsym by their index.
-func (m *image) undefined(wanted map[string]bool) map[uint32]string {
+// undefined returns the imports of .dynsym that have one of the names, by index.
+func (m *module) undefined(names []string) map[uint32]string {
 	byIndex := map[uint32]string{}
-	for i := range m.sects {
-		s := &m.sects[i]
-		if s.kind != elf.SHT_DYNSYM || int(s.link) >= len(m.sects) {
-			continue
-		}
-		raw, err := m.data(s, maxSymbolBytes)
-		if err != nil {
-			return byIndex
-		}
-		names, err := m.data(&m.sects[s.link], maxStringTable)
-		if err != nil {
-			return byIndex
-		}
-		le := binary.LittleEndian
-		for n := 0; (n+1)*24 <= len(raw); n++ {
-			b := raw[n*24:]
-			if le.Uint16(b[6:]) != uint16(elf.SHN_UNDEF) {
-				continue
-			}
-			if name := cstring(names, le.Uint32(b), 256); wanted[name] {
-				byIndex[uint32(n)] = name
-			}
-		}
+	t, s := m.dynamic(), m.img.symbolSection(elf.SHT_DYNSYM)
+	if s == nil {
+		return byIndex
 	}
+	left, index := uint64(maxSymbolBytes), uint32(0)
+	m.img.scan(s, &left, func(_ uint64, b []byte, fresh int) {
+		le := binary.LittleEndian
+		for b = b[:fresh]; len(b) >= 24; b = b[24:] {
+			sym := symbol{name: le.Uint32(b)}
+			for _, name := range names {
+				if le.Uint16(b[6:]) == uint16(elf.SHN_UNDEF) && len(byIndex) < maxSlots && t.is(&sym, name) {
+					byIndex[index] = name
+				}
+			}
+			index++
+		}
+	})
 	return byIndex
 }
 

@@ -9,12 +9,13 @@ import "fmt"
 
 // baseLayout holds what is equal in all of 3.8-3.12.
 var baseLayout = Layout{
-	InterpGIL: None, InterpNext: 0,
-	ThreadNext: 8, ThreadInterp: 16, ThreadNativeID: None, CFrameCurrent: None,
-	FrameCode: 32, FrameBack: 24, FrameOwner: None, CodeMask: ^uint64(0),
+	InterpGIL: None, InterpOwnGIL: None, InterpNext: 0,
+	ThreadPrev: 0, ThreadNext: 8, ThreadInterp: 16, ThreadNativeID: None, CFrameCurrent: None,
+	FrameCode: 32, FrameBack: 24, FrameTLBC: None, FrameOwner: None, CodeMask: ^uint64(0),
 	CodeFirstLine: 40, CodeFilename: 104, CodeName: 112, CodeQualname: None, CodeLineTable: 120, CodeAdaptive: None,
+	CodeUnits: None, CodeBytes: 48, CodeTLBC: None,
 	ObType:    8,
-	StrLength: 16, StrState: 32, ASCIIData: 48, CompactData: 72,
+	StrLength: 16, StrState: 32, StrKindBit: 2, ASCIIData: 48, CompactData: 72,
 	BytesSize: 16, BytesData: 32,
 }
 
@@ -32,7 +33,7 @@ func tableLayout(v Version) (Layout, error) {
 	case 0x030c:
 		return layout312(), nil
 	}
-	return Layout{}, fmt.Errorf("CPython %v: %w; gilscope knows 3.8 to 3.14", v, ErrUnsupported)
+	return Layout{}, fmt.Errorf("CPython %v: %w; gilscope knows 3.8 to 3.15", v, ErrUnsupported)
 }
 
 func layout38() Layout {
@@ -68,6 +69,7 @@ func layout311() Layout {
 	l.ThreadIdent, l.ThreadNativeID, l.ThreadFrame, l.CFrameCurrent = 152, 160, 56, 8
 	l.FrameBack, l.FrameInstr, l.FrameOwner, l.OwnerMaxValid = 48, 56, 69, 2
 	l.CodeFirstLine, l.CodeAdaptive = 72, 184
+	l.CodeUnits, l.CodeBytes = 16, None // ob_size
 	l.CodeFilename, l.CodeName, l.CodeQualname, l.CodeLineTable = 112, 120, 128, 136
 	return l
 }

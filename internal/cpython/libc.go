@@ -3,9 +3,7 @@ package cpython
 import (
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
-	"strings"
 )
 
 // LibcKind says which C library the interpreter runs on.
@@ -25,46 +23,53 @@ type Libc struct {
 	Version string // "2.36"; "" if unknown
 }
 
+// maxBanner bounds the constants of the C library that are searched for its version.
+const maxBanner = 4 << 20
+
 var (
-	muslName     = regexp.MustCompile(`^(ld-musl-.*\.so\.1|libc\.musl-.*)$`)
-	glibcName    = regexp.MustCompile(`^(libc\.so\.6|libc-2\.\d+\.so)$`)
-	pthreadName  = regexp.MustCompile(`^(libpthread\.so\.0|libpthread-2\.\d+\.so)$`)
-	glibcVersion = regexp.MustCompile(`GNU C Library [^\n]{0,80} version (\d+\.\d+)`)
+	// Alpine's is the loader itself, Debian's is in /usr/lib/x86_64-linux-musl.
+	muslName     = regexp.MustCompile(`/(ld-musl-[^/]*\.so\.1|libc\.musl-[^/]*|[^/]*musl[^/]*/(lib/)?libc\.so)$`)
+	glibcName    = regexp.MustCompile(`/(libc\.so\.6|libc-2\.\d+\.so)$`)
+	pthreadName  = regexp.MustCompile(`/(libpthread\.so\.0|libpthread-2\.\d+\.so)$`)
+	glibcVersion = regexp.MustCompile(`GNU C Library [^\n]{0,64} version (\d+\.\d+)`)
 )
 
 // Libc tells the C library that the process has mapped.
 func (p *Process) Libc() Libc {
 	for _, m := range p.Maps() {
-		base := path.Base(strings.TrimSuffix(m.Path, " (deleted)"))
 		switch {
 		case !m.Exec || m.Inode == 0:
-		case muslName.MatchString(base):
+		case muslName.MatchString(m.file()):
 			return Libc{Kind: Musl, Path: m.Path}
-		case glibcName.MatchString(base):
+		case glibcName.MatchString(m.file()):
 			return Libc{Kind: Glibc, Path: m.Path, Version: p.glibcVersion(m)}
 		}
 	}
 	return Libc{Kind: StaticLibc}
 }
 
-// glibcVersion reads the banner that gnu_get_libc_version's file carries.
+// glibcVersion tells the version of the C library behind a mapping.
 func (p *Process) glibcVersion(m Mapping) string {
 	c, ok := p.codeAt(m.Start)
 	if !ok {
 		return ""
 	}
-	s := c.mod.img.section(".rodata")
+	return c.mod.libcVersion()
+}
+
+// libcVersion reads the banner that a glibc prints when it is run.
+func (m *module) libcVersion() (version string) {
+	s := m.img.section(".rodata")
 	if s == nil {
 		return ""
 	}
-	b, err := c.mod.img.data(s, 4<<20)
-	if err != nil {
-		return ""
-	}
-	if v := glibcVersion.FindSubmatch(b); v != nil {
-		return string(v[1])
-	}
-	return ""
+	left := uint64(maxBanner)
+	m.img.scan(s, &left, func(_ uint64, piece []byte, _ int) { // unread: unknown
+		if v := glibcVersion.FindSubmatch(piece); v != nil && version == "" {
+			version = string(v[1])
+		}
+	})
+	return version
 }
 
 // LibcSites plans a probe on each libc function of names, in the same order:
@@ -96,9 +101,8 @@ func (p *Process) LibcSites(names ...string) ([]Site, error) {
 func (p *Process) libcModules() []*candidate {
 	var threads, rest []*candidate
 	for _, m := range p.Maps() {
-		base := path.Base(strings.TrimSuffix(m.Path, " (deleted)"))
-		isThreads := pthreadName.MatchString(base)
-		if !m.Exec || m.Inode == 0 || !isThreads && !glibcName.MatchString(base) && !muslName.MatchString(base) {
+		isThreads := pthreadName.MatchString(m.file())
+		if !m.Exec || m.Inode == 0 || !isThreads && !glibcName.MatchString(m.file()) && !muslName.MatchString(m.file()) {
 			continue
 		}
 		c, ok := p.codeAt(m.Start)

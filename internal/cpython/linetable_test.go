@@ -21,7 +21,7 @@ func TestLineTables(t *testing.T) {
 		{"locations cut short", locationTable, []byte{0x80 | 14<<3}, 5, map[int32]int{0: 5}},
 	}
 	for _, test := range tests {
-		c := &Code{FirstLine: test.first, table: test.table, format: test.format}
+		c := &Code{FirstLine: test.first, table: test.table, format: test.format, length: 1000}
 		for lasti, want := range test.want {
 			if want < 0 {
 				want = 0
@@ -33,6 +33,25 @@ func TestLineTables(t *testing.T) {
 		if got := c.Line(-1); got != test.first {
 			t.Errorf("%s: line before the first instruction is %d, want %d", test.name, got, test.first)
 		}
+	}
+}
+
+// TestLineOutside: an instruction that the code does not have has no line. Such
+// come from frames that changed while they were read, and from threads that run
+// a copy of the code (3.14+ free-threaded).
+func TestLineOutside(t *testing.T) {
+	tables := map[lineFormat][]byte{lnotab: {6, 1}, pep626: {100, 1}, locationTable: {0x80 | 11<<3 | 7, 0, 0, 0x80 | 11<<3 | 7, 0, 0}}
+	for format, table := range tables {
+		c := &Code{FirstLine: 5, table: table, format: format, length: 20}
+		for lasti, known := range map[int32]bool{
+			-1 << 31: false, -5000: false, -3: false, -2: true, -1: true, 0: true, 18: true, 20: false, 22: false, 1<<31 - 1: false,
+		} {
+			if line := c.Line(lasti); (line != 0) != known {
+				t.Errorf("format %d: instruction %d of 20 bytes has line %d", format, lasti, line)
+			}
+		}
+		c.length = 1 << 40 // what a hostile code object says
+		c.Line(1<<31 - 1)
 	}
 }
 
@@ -51,7 +70,7 @@ func fuzzLines(f *testing.F, format lineFormat) {
 	f.Add([]byte{0xff, 0x80, 0xff, 0x7f}, 1, int32(300))
 	f.Add([]byte{0xf0, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f}, 1<<30, int32(0))
 	f.Fuzz(func(t *testing.T, table []byte, first int, lasti int32) {
-		c := &Code{FirstLine: first, table: table, format: format}
+		c := &Code{FirstLine: first, table: table, format: format, length: 1 << 31}
 		if line := c.Line(lasti); line < 0 && lasti >= 0 {
 			t.Errorf("line %d", line)
 		}

@@ -4,7 +4,6 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -30,9 +29,17 @@ print("end")
 sys.stdin.read()
 `
 
-// each runs a test for every interpreter of the machine.
+// each runs a test for every interpreter of the machine that has a GIL.
 func each(t *testing.T, test func(t *testing.T, i testpy.Interpreter)) {
 	for _, i := range testpy.All(t) {
+		t.Run(i.Name, func(t *testing.T) { test(t, i) })
+	}
+}
+
+// eachBuild runs a test for every one, also without a GIL.
+func eachBuild(t *testing.T, test func(t *testing.T, i testpy.Interpreter)) {
+	each(t, test)
+	for _, i := range testpy.FreeThreaded(t) {
 		t.Run(i.Name, func(t *testing.T) { test(t, i) })
 	}
 }
@@ -49,15 +56,19 @@ func open(t testing.TB, pid int) *Process {
 }
 
 func TestOpen(t *testing.T) {
-	each(t, func(t *testing.T, i testpy.Interpreter) {
+	eachBuild(t, func(t *testing.T, i testpy.Interpreter) {
 		proc := testpy.Start(t, i, waiter)
 		begin := time.Now()
 		p := open(t, proc.PID)
 		if d := time.Since(begin); d > 60*time.Millisecond {
 			t.Errorf("Open took %v", d)
 		}
-		if want := strings.HasPrefix(i.Path, "/usr/bin/") || i.Minor == 14; p.Build.Stripped != want || p.Build.Shared == want || p.Build.PIE == want {
-			t.Errorf("build %+v", p.Build)
+		b := p.Build
+		if b.Stripped != i.Stripped || b.Shared != i.Shared || b.FreeThreaded != i.FreeThreaded || b.GILEnabled != i.GIL {
+			t.Errorf("build %+v of %+v", b, i)
+		}
+		if want := i.Shared || i.FreeThreaded; b.PIE != want { // who packs static builds links them at a fixed address
+			t.Errorf("position independent: %v, want %v", b.PIE, want)
 		}
 		if p.Version.String() != i.Version {
 			t.Errorf("version %v, want %s", p.Version, i.Version)

@@ -16,12 +16,21 @@ const maxModules = 256
 type module struct {
 	file *os.File
 	img  *image
+	pid  int    // the first process that mapped it, and
+	path string // how that calls it: where its symbol file is looked for
 
 	mu     sync.Mutex
 	dyn    *symbolTable // .dynsym in file order
-	sorted *symbolTable // .symtab, else .dynsym, by address
+	sorted *symbolTable // see functions
+	tables *image       // the symbol file that sorted is from, which bounds its memory
 	frames *frameIndex  // .eh_frame
-	cold   map[uint64]uint64
+
+	cold     map[uint64]uint64 // entry by start of a part, see entryOf
+	coldRead uint64            // bytes
+
+	callsOnce sync.Once // see gilCalls
+	found     []libcCall
+	foundErr  error
 }
 
 // modules caches modules by file; the least recently used one leaves.
@@ -54,7 +63,7 @@ func loadModule(pid int, m *Mapping) (*module, error) {
 		f.Close()
 		return nil, err
 	}
-	mod := &module{file: f, img: img}
+	mod := &module{file: f, img: img, pid: pid, path: m.file()}
 	modules.byID[id] = modules.order.PushFront(&cachedModule{id, mod})
 	if modules.order.Len() > maxModules {
 		oldest := modules.order.Back()
@@ -70,26 +79,66 @@ func loadModule(pid int, m *Mapping) (*module, error) {
 func (m *module) dynamic() *symbolTable {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.readDynamic()
+}
+
+func (m *module) readDynamic() *symbolTable {
 	if m.dyn == nil {
-		m.dyn, _ = m.img.readSymbols(elf.SHT_DYNSYM)
+		m.dyn, _ = m.img.readSymbols(elf.SHT_DYNSYM, func(*symbol) bool { return true })
 	}
 	return m.dyn
 }
 
-// functions returns the code symbols by address: of .symtab, else of .dynsym.
+// functions returns the code symbols by address.
 func (m *module) functions() *symbolTable {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sorted != nil {
-		return m.sorted
+	if m.sorted == nil {
+		m.sorted = m.readFunctions()
 	}
-	t, err := m.img.readSymbols(elf.SHT_SYMTAB)
+	return m.sorted
+}
+
+// readFunctions takes .symtab, where that was stripped off the one in the
+// symbol file, else .dynsym.
+func (m *module) readFunctions() *symbolTable {
+	t, err := m.img.readSymbols(elf.SHT_SYMTAB, isCode)
+	if m.stripped() {
+		if f, img := m.symbolFile(); f != nil {
+			t, err = img.readSymbols(elf.SHT_SYMTAB, isCode)
+			m.tables = img
+			f.Close()
+		}
+	}
 	if err != nil || len(t.syms) == 0 {
-		t, _ = m.img.readSymbols(elf.SHT_DYNSYM)
+		m.tables = nil
+		t = m.readDynamic().code()
 	}
-	t.sortByAddress()
-	m.sorted = t
+	t.byAddress()
 	return t
+}
+
+func isCode(s *symbol) bool { return s.code }
+
+// named says whether the functions have names, be it by a symbol file.
+func (m *module) named() bool {
+	m.functions()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.stripped() || m.tables != nil
+}
+
+// adopt takes the functions of a symbol file, if it has any.
+func (m *module) adopt(img *image) bool {
+	t, err := img.readSymbols(elf.SHT_SYMTAB, isCode)
+	if err != nil || len(t.syms) == 0 {
+		return false
+	}
+	t.byAddress()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sorted, m.tables = t, img
+	return true
 }
 
 // frameIndex returns the unwind tables, an empty index if there are none.
@@ -102,12 +151,5 @@ func (m *module) frameIndex() *frameIndex {
 	return m.frames
 }
 
-// stripped says whether the file has no .symtab.
-func (m *module) stripped() bool {
-	for i := range m.img.sects {
-		if m.img.sects[i].kind == elf.SHT_SYMTAB {
-			return false
-		}
-	}
-	return true
-}
+// stripped says whether the file itself has no .symtab.
+func (m *module) stripped() bool { return m.img.stripped() }

@@ -178,8 +178,8 @@ func (p *Process) attributesOf(obj, class uint64) (dict, values uint64, err erro
 		dict, err = p.word(obj + uint64(offset))
 		return dict, 0, err
 	}
-	before := make([]byte, 16) // the words 4 and 3 before the object
-	if err := p.Read(obj-32, before); err != nil {
+	before := make([]byte, 16)
+	if err := p.Read(obj-uint64(o.managedDict)-8, before); err != nil {
 		return 0, 0, err
 	}
 	far, near := le64(before, 0), le64(before, 8)

@@ -3,6 +3,7 @@ package cpython
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,17 +65,15 @@ func TestNativeName(t *testing.T) {
 		if name.Function != "usleep" || !strings.Contains(name.Module, "libc") || !name.Exported {
 			t.Errorf("native name %+v, want usleep of libc", name)
 		}
-		if leaf.Function != "clock_nanosleep" || leaf.RelPC < leaf.Start {
-			t.Errorf("leaf %+v, want clock_nanosleep", leaf)
-		}
-		var chain []string
+		chain := []string{leaf.Function}
 		for _, ret := range p.Callers(pc, sp, stack) {
 			s := p.Symbolize(ret - 1)
 			chain = append(chain, s.Function)
 		}
 		t.Log(chain)
-		if len(chain) < 8 {
-			t.Errorf("only %d callers", len(chain))
+		// From glibc 2.41 on the system call is in a local function, which has no name.
+		if at := slices.Index(chain, "clock_nanosleep"); len(chain) < 9 || at < 0 || at > 2 || at > 0 && chain[0] != "" && !strings.Contains(chain[0], "syscall") {
+			t.Errorf("stack %q, want clock_nanosleep at its leaf", chain)
 		}
 		begin := time.Now()
 		for range 100 {

@@ -8,6 +8,7 @@ type objectLayout struct {
 	keysIndices  uint32 // dk_indices
 	valuesHeader uint32 // bytes before values[0] in PyDictValues
 	attributes   attributeKind
+	managedDict  uint32 // bytes from the pointer to the dict, or to the values, to the object (3.11+)
 	cachedKeys   uint32 // PyHeapTypeObject.ht_cached_keys
 	longTagged   bool   // ints: lv_tag (3.12+) instead of ob_size
 	typeFlags    uint32
@@ -26,14 +27,14 @@ type attributeKind uint8
 // Places of instance attributes.
 const (
 	attributesInDict attributeKind = iota // dict at tp_dictoffset (3.8-3.10)
-	attributesBefore                      // values pointer 4, dict 3 words before the object (3.11)
-	attributesTagged                      // one word 3 before: dict, or values+odd bit (3.12)
-	attributesInline                      // dict 3 words before, else values behind the object (3.13+)
+	attributesBefore                      // dict before the object, and before that pointer one to the values (3.11)
+	attributesTagged                      // before the object: dict, or values+odd bit (3.12)
+	attributesInline                      // dict before the object, else values behind it (3.13+)
 )
 
-// objectsOf returns the objectLayout of a version; typeSize is
-// sizeof(PyTypeObject) where _Py_DebugOffsets told it, else 0.
-func objectsOf(v Version, typeSize uint32) objectLayout {
+// objectsOf returns the objectLayout of a version. From 3.13 on _Py_DebugOffsets
+// completes it.
+func objectsOf(v Version) objectLayout {
 	o := objectLayout{
 		keysEntries: 32, keysIndices: 40,
 		typeFlags: 168, dictOffset: 288, basicSize: 32,
@@ -41,14 +42,13 @@ func objectsOf(v Version, typeSize uint32) objectLayout {
 	}
 	if v.series() >= 0x030b {
 		o.keysLog2, o.keysEntries, o.keysIndices = true, 24, 32
-		o.attributes, o.cachedKeys = attributesBefore, 872
+		o.attributes, o.cachedKeys, o.managedDict = attributesBefore, 872, 24
 	}
 	if v.series() >= 0x030c {
 		o.attributes, o.cachedKeys, o.longTagged = attributesTagged, 880, true
 	}
 	if v.series() >= 0x030d {
-		// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
-		o.attributes, o.cachedKeys, o.valuesHeader = attributesInline, typeSize+464, 8
+		o.attributes, o.valuesHeader = attributesInline, 8
 	}
 	return o
 }

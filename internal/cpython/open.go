@@ -42,13 +42,19 @@ func (p *Process) open() (err error) {
 	}
 	p.Runtime, p.CodeType = c.runtime, c.addr("PyCode_Type")
 	p.Build = Build{
-		GILEnabled: true, Stripped: c.mod.stripped(), PIE: c.mod.img.kind == elf.ET_DYN,
+		Stripped: c.mod.stripped(), PIE: c.mod.img.kind == elf.ET_DYN,
 		Shared: c.m.Path != p.exe, Path: c.m.Path, BuildID: c.mod.img.buildID(),
 	}
 	if err := p.learnLayout(c); err != nil {
 		return err
 	}
 	if err := p.verify(); err != nil {
+		return err
+	}
+	if err := p.verifyFrames(); err != nil {
+		return err
+	}
+	if p.Build.GILEnabled, err = p.GILEnabled(); err != nil {
 		return err
 	}
 	p.PthreadTID = p.findPthreadTID()

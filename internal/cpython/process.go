@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -47,8 +48,29 @@ func (p *Process) Close() error {
 	return err
 }
 
+// Forked returns the process that a fork of p made, which runs the same program
+// in a copy of its memory. It may have ended already: then its reads fail.
+func (p *Process) Forked(pid int) *Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	child := &Process{
+		PID: pid, Version: p.Version, Build: p.Build, Layout: p.Layout,
+		Runtime: p.Runtime, CodeType: p.CodeType, PthreadTID: p.PthreadTID,
+		objects: p.objects, pidfd: -1, interp: p.interp, exe: p.exe,
+		maps: p.maps, refreshed: p.refreshed, code: maps.Clone(p.code), roles: maps.Clone(p.roles),
+	}
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		child.pidfd = fd
+	}
+	child.Start, _ = startTime(pid)
+	return child
+}
+
 // Alive returns nil while the process that was opened runs, else ErrGone.
 func (p *Process) Alive() error {
+	if p.pidfd < 0 {
+		return fmt.Errorf("process %d: %w; nothing more can be read from it", p.PID, ErrGone)
+	}
 	fds := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
 	for errors.Is(err, unix.EINTR) { // the Go runtime signals its own threads

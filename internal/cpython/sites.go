@@ -3,7 +3,6 @@ package cpython
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -33,6 +32,8 @@ type Site struct {
 	Insn      string // the instruction
 	Cost      Cost
 	Skip      uint32 // bytes from the function's entry to the instruction
+	Call      bool   // the site is a call of the function, not its entry
+	In        string // of a call: the function that makes it, "" if it has no name
 	TStateArg uint8  // GIL sites: argument (1, 2, 3) that holds the thread state; 0: none
 }
 
@@ -45,29 +46,40 @@ const (
 
 // siteAt plans a probe on the function at addr.
 func (p *Process) siteAt(name string, addr uint64) (Site, error) {
+	s, code, err := p.place(name, addr)
+	if err != nil {
+		return Site{}, err
+	}
+	plan, err := planSite(code)
+	if err != nil {
+		return Site{}, fmt.Errorf("%s at %#x of %q: %w", name, s.Offset, s.File, err)
+	}
+	s.Offset, s.Addr = s.Offset+uint64(plan.skip), addr+uint64(plan.skip)
+	s.Insn, s.Cost, s.Skip = plan.insn, plan.cost, plan.skip
+	return s, nil
+}
+
+// place says where in its file the code at addr lies, and returns the code from
+// there on, up to the end of the function if addr is a known one.
+func (p *Process) place(name string, addr uint64) (Site, []byte, error) {
 	c, ok := p.codeAt(addr)
 	if !ok {
-		return Site{}, fmt.Errorf("address %#x is no code of a file: %w; a restart of the process may help", addr, ErrNoSymbol)
+		return Site{}, nil, fmt.Errorf("address %#x is no code of a file: %w; a restart of the process may help", addr, ErrNoSymbol)
 	}
 	m, mod := c.m, c.mod
 	off := addr - m.Start + m.Offset
 	code, err := mod.img.bytes(off, min(maxBody, mod.img.size-min(off, mod.img.size)))
 	if err != nil {
-		return Site{}, err
+		return Site{}, nil, err
 	}
-	plan, err := planSite(code, mod.functionSize(off))
-	if err != nil {
-		return Site{}, fmt.Errorf("%s at %#x of %q: %w", name, off, m.Path, err)
+	if size := mod.functionSize(off); size != 0 {
+		code = code[:min(size, uint64(len(code)))]
 	}
-	s := Site{
-		Name: name, Path: mapFilesPath(p.PID, &m), File: m.Path,
-		Offset: off + uint64(plan.skip), Addr: addr + uint64(plan.skip),
-		Insn: plan.insn, Cost: plan.cost, Skip: plan.skip,
-	}
+	s := Site{Name: name, Path: mapFilesPath(p.PID, &m), File: m.Path, Offset: off, Addr: addr}
 	if _, err := os.Stat(s.Path); err != nil { // not privileged: by path, if that is the same file
-		s.Path = fmt.Sprintf("/proc/%d/root%s", p.PID, strings.TrimSuffix(m.Path, " (deleted)"))
+		s.Path = fmt.Sprintf("/proc/%d/root%s", p.PID, m.file())
 	}
-	return s, nil
+	return s, code, nil
 }
 
 // functionSize returns the size of the function at file offset off, by its
@@ -94,12 +106,10 @@ type sitePlan struct {
 }
 
 // planSite chooses the first instruction that the kernel emulates and that is
-// reached exactly once per call with the arguments still in their registers.
+// reached exactly once per call with the arguments still in their registers and
+// the return address on top of the stack.
 // Where there is none, the entry is taken and single-stepped.
-func planSite(code []byte, size uint64) (sitePlan, error) {
-	if size != 0 && size < uint64(len(code)) {
-		code = code[:size]
-	}
+func planSite(code []byte) (sitePlan, error) {
 	entry, err := planAt(code, 0)
 	if err != nil {
 		return sitePlan{}, err
@@ -112,7 +122,7 @@ func planSite(code []byte, size uint64) (sitePlan, error) {
 		if cost := costOf(code[off:], insn, length); cost != SingleStepped && !jumpsInto(code, off) {
 			return sitePlan{off, insnText(code[off:], insn, length), cost}, nil
 		}
-		if endsStraightLine(insn) || writesArgument(insn) {
+		if endsStraightLine(insn) || changesEntry(insn) || vexLength(code[off:]) != 0 {
 			break
 		}
 		off += length
@@ -138,7 +148,12 @@ func isEndbr(b []byte) bool {
 	return len(b) >= 4 && b[0] == 0xf3 && b[1] == 0x0f && b[2] == 0x1e && b[3] == 0xfa
 }
 
-// decode decodes one instruction; endbr64 decodes as an empty Inst of length 4.
+func isPrefix(b byte) bool {
+	return b&0xf0 == 0x40 || b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b&0xe7 == 0x26 || b == 0x64 || b == 0x65
+}
+
+// decode decodes one instruction; those that x86asm does not know (endbr64 and
+// vector instructions) decode as an empty Inst with their length.
 func decode(code []byte, off uint32) (insn x86asm.Inst, length uint32, ok bool) {
 	if uint64(off) >= uint64(len(code)) {
 		return insn, 0, false
@@ -146,16 +161,22 @@ func decode(code []byte, off uint32) (insn x86asm.Inst, length uint32, ok bool) 
 	if isEndbr(code[off:]) {
 		return insn, 4, true
 	}
+	if n := vexLength(code[off:]); n != 0 {
+		return insn, n, true
+	}
 	insn, err := x86asm.Decode(code[off:], 64)
-	if err != nil || insn.Len == 0 {
+	if err != nil || insn.Len == 0 || insn.Len == 1 && isPrefix(code[off]) { // before one that x86asm does not know
 		return insn, 0, false
 	}
 	return insn, uint32(insn.Len), true
 }
 
 func insnText(b []byte, insn x86asm.Inst, length uint32) string {
-	if isEndbr(b) {
+	switch {
+	case isEndbr(b):
 		return "endbr64"
+	case insn.Op == 0:
+		return fmt.Sprintf("vector instruction [% x]", b[:length])
 	}
 	return fmt.Sprintf("%s [% x]", x86asm.GNUSyntax(insn, 0, nil), b[:length])
 }
@@ -171,6 +192,9 @@ func hasLock(insn x86asm.Inst) bool {
 
 // costOf follows what arch/x86/kernel/uprobes.c emulates.
 func costOf(b []byte, insn x86asm.Inst, length uint32) Cost {
+	if length == 6 && (b[0] == 0x67 || b[0] == 0xf2) && b[1] == 0xe8 { // prefixes without a meaning here
+		return Emulated
+	}
 	switch {
 	case length == 5 && b[0] == 0x0f && b[1] == 0x1f:
 		return NOP5
@@ -194,13 +218,16 @@ func endsStraightLine(insn x86asm.Inst) bool {
 	return branch
 }
 
-// writesArgument says whether the instruction may change rdi, rsi or rdx. The
-// first operand is what most write; the few others are listed.
-func writesArgument(insn x86asm.Inst) bool {
+// changesEntry says whether the instruction may change rdi, rsi, rdx or rsp: what
+// probes read are the arguments and the return address. The first operand is
+// what most instructions write; the few others are listed.
+func changesEntry(insn x86asm.Inst) bool {
 	switch insn.Op {
 	case x86asm.CMP, x86asm.TEST, x86asm.PUSH, x86asm.NOP:
 		return false
-	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.CPUID, x86asm.XCHG, x86asm.XADD, x86asm.RDTSC:
+	case x86asm.MUL, x86asm.DIV, x86asm.IDIV, x86asm.CDQ, x86asm.CQO, x86asm.CPUID, x86asm.XCHG, x86asm.XADD, x86asm.RDTSC,
+		x86asm.POP, x86asm.LEAVE, x86asm.ENTER, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.POPF, x86asm.POPFQ,
+		x86asm.MOVSB, x86asm.MOVSD, x86asm.MOVSQ, x86asm.STOSB, x86asm.STOSD, x86asm.STOSQ:
 		return true
 	}
 	reg, ok := insn.Args[0].(x86asm.Reg)
@@ -209,7 +236,7 @@ func writesArgument(insn x86asm.Inst) bool {
 	}
 	switch reg {
 	case x86asm.RDI, x86asm.EDI, x86asm.DI, x86asm.DIB, x86asm.RSI, x86asm.ESI, x86asm.SI, x86asm.SIB,
-		x86asm.RDX, x86asm.EDX, x86asm.DX, x86asm.DL, x86asm.DH:
+		x86asm.RDX, x86asm.EDX, x86asm.DX, x86asm.DL, x86asm.DH, x86asm.RSP, x86asm.ESP, x86asm.SP, x86asm.SPB:
 		return true
 	}
 	return false

@@ -18,13 +18,17 @@ func TestPlanSite(t *testing.T) {
 		{"test, je", []byte{0x48, 0x85, 0xff, 0x74, 0x10, 0xc3}, 3, Emulated},
 		{"movabs to rax, push", []byte{0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0x55, 0xc3}, 10, Emulated},
 		{"sub, mov to rdx, push", []byte{0x48, 0x83, 0xec, 0x18, 0x48, 0x8b, 0x17, 0x55, 0xc3}, 0, SingleStepped},
+		{"sub from rsp, test, je", []byte{0x48, 0x83, 0xec, 0x08, 0x48, 0x85, 0xff, 0x74, 0x10, 0xc3}, 0, SingleStepped},
+		{"pop, push", []byte{0x58, 0x50, 0xc3}, 0, SingleStepped},
+		{"vector instruction, push", []byte{0xc5, 0xf9, 0xef, 0xc0, 0x55, 0xc3}, 0, SingleStepped},
+		{"call with a prefix", []byte{0x67, 0xe8, 0, 0, 0, 0, 0xc3}, 0, Emulated},
 		{"mov to esi, push", []byte{0xbe, 1, 0, 0, 0, 0x55, 0xc3}, 0, SingleStepped},
 		{"ret before push", []byte{0x31, 0xc0, 0xc3, 0x55}, 0, SingleStepped},
 		{"jump back to the push", []byte{0x31, 0xc0, 0x55, 0xeb, 0xfd, 0xc3}, 0, SingleStepped},
 		{"call", []byte{0x31, 0xc0, 0xe8, 0, 0, 0, 0, 0xc3}, 2, Emulated},
 	}
 	for _, test := range tests {
-		plan, err := planSite(test.code, 0)
+		plan, err := planSite(test.code)
 		if err != nil || plan.skip != test.skip || plan.cost != test.cost {
 			t.Errorf("%s: %+v, %v; want skip %d, %v", test.name, plan, err, test.skip, test.cost)
 		}
@@ -32,13 +36,13 @@ func TestPlanSite(t *testing.T) {
 }
 
 func TestPlanSiteRefuses(t *testing.T) {
-	if _, err := planSite([]byte{0xf0, 0x48, 0x83, 0x27, 0xfe, 0xc3}, 0); !errors.Is(err, ErrUnsupported) {
+	if _, err := planSite([]byte{0xf0, 0x48, 0x83, 0x27, 0xfe, 0xc3}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("lock and: error %v, want ErrUnsupported", err)
 	}
-	if _, err := planSite([]byte{0x06}, 0); !errors.Is(err, ErrMalformed) {
+	if _, err := planSite([]byte{0x06}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no instruction: error %v, want ErrMalformed", err)
 	}
-	if _, err := planSite(nil, 0); !errors.Is(err, ErrMalformed) {
+	if _, err := planSite(nil); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no code: error %v, want ErrMalformed", err)
 	}
 }

@@ -14,6 +14,7 @@ type objectRead struct {
 	addr  uint64
 	bytes bool // bytes, else str
 
+	class uint64 // ob_type
 	kind  uint32 // of a str: bytes per character
 	ascii bool
 	body  []byte
@@ -25,7 +26,7 @@ type objectRead struct {
 func (p *Process) readObjects(objs []objectRead) error {
 	l := &p.Layout
 	// No str or bytes object is smaller than this.
-	size := int(max(l.StrState+4, l.StrLength+8, l.BytesSize+8))
+	size := int(max(l.ObType+8, l.StrState+4, l.StrLength+8, l.BytesSize+8))
 	heads, block := make([]span, len(objs)), make([]byte, size*len(objs))
 	for i := range objs {
 		heads[i] = span{addr: objs[i].addr, buf: block[i*size:][:size]}
@@ -58,6 +59,7 @@ func (p *Process) readObjects(objs []objectRead) error {
 
 // decodeHead makes room for the content and returns where it begins.
 func (o *objectRead) decodeHead(l *Layout, head []byte) (from uint64) {
+	o.class = le64(head, l.ObType)
 	if o.bytes {
 		n := le64(head, l.BytesSize)
 		if n > maxLineTable {
@@ -68,8 +70,9 @@ func (o *objectRead) decodeHead(l *Layout, head []byte) (from uint64) {
 		return uint64(l.BytesData)
 	}
 	n, state := le64(head, l.StrLength), le32(head, l.StrState)
-	// struct state (unicodeobject.h): interned 2 bits, kind 3, compact 1, ascii 1.
-	kind, compact, ascii := state>>2&7, state>>5&1 != 0, state>>6&1 != 0
+	// struct state (unicodeobject.h): interned, kind 3 bits, compact 1, ascii 1.
+	state >>= l.StrKindBit
+	kind, compact, ascii := state&7, state>>3&1 != 0, state>>4&1 != 0
 	if n >= 1<<40 || !compact || kind != 1 && kind != 2 && kind != 4 || ascii && kind != 1 {
 		o.err = fmt.Errorf("no compact str at %#x: %w", o.addr, ErrMalformed)
 		return 0

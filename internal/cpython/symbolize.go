@@ -30,10 +30,12 @@ func (m *module) symbol(vaddr uint64) Symbol {
 	s := Symbol{RelPC: vaddr}
 	t := m.functions()
 	found, ok := t.cover(vaddr)
-	if entry, known := m.entryOf(vaddr); known && (!ok || found.size == 0 && found.value < entry) {
-		s.Start = entry
-		if found, ok = t.cover(entry); ok && found.value != entry {
-			ok = false
+	if !ok || found.size == 0 {
+		if entry, known := m.entryOf(vaddr); known && (!ok || found.value < entry) {
+			s.Start = entry
+			if found, ok = t.cover(entry); ok && found.value != entry {
+				ok = false
+			}
 		}
 	}
 	if ok {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // maxSymbolName bounds one symbol name; mangled C++ names get long.
@@ -22,68 +23,97 @@ type symbol struct {
 	compat      bool // an old version (name@VER, not name@@VER) of the symbol
 }
 
-// symbolTable is the defined symbols of one file in the order of the file, or,
-// after sortByAddress, by address.
+// symbolTable is the defined symbols of one file, in the order of the file or
+// by address.
 type symbolTable struct {
 	syms  []symbol
 	names []byte
 }
 
-// readSymbols reads .dynsym or .symtab; a file without it has an empty table.
-// st_shndx is looked at only for "undefined": python-build-standalone's
-// libpython3.14.so gives _PyRuntime a section number that does not exist.
-func (m *image) readSymbols(kind elf.SectionType) (*symbolTable, error) {
-	t := &symbolTable{}
+// symbolSection returns .dynsym or .symtab, nil if the file has none.
+func (m *image) symbolSection(kind elf.SectionType) *section {
 	var s *section
 	for i := range m.sects {
 		if m.sects[i].kind == kind {
 			s = &m.sects[i]
 		}
 	}
+	return s
+}
+
+// readSymbols reads the wanted symbols of .dynsym or .symtab; a file without it
+// has an empty table.
+func (m *image) readSymbols(kind elf.SectionType, want func(*symbol) bool) (*symbolTable, error) {
+	t := &symbolTable{}
+	s := m.symbolSection(kind)
 	if s == nil {
 		return t, nil
-	}
-	raw, err := m.data(s, maxSymbolBytes)
-	if err != nil {
-		return t, err
 	}
 	if int(s.link) >= len(m.sects) {
 		return t, fmt.Errorf("symbol table %q without strings: %w", s.name, ErrMalformed)
 	}
-	if t.names, err = m.data(&m.sects[s.link], maxStringTable); err != nil {
+	count := 0
+	if err := m.eachSymbol(s, func(sym symbol) {
+		if want(&sym) {
+			count++
+		}
+	}); err != nil || count == 0 && kind != elf.SHT_DYNSYM { // imports have names as well
 		return t, err
 	}
-	t.syms = decodeSymbols(raw, m.symbolVersions(kind))
-	return t, nil
-}
-
-// decodeSymbols keeps the defined functions and objects of a raw table.
-func decodeSymbols(raw, versions []byte) []symbol {
-	le := binary.LittleEndian
-	syms := make([]symbol, 0, len(raw)/24)
-	for i := 0; (i+1)*24 <= len(raw); i++ {
-		b := raw[i*24:]
-		info, shndx := b[4], le.Uint16(b[6:])
-		if shndx == uint16(elf.SHN_UNDEF) {
-			continue
-		}
-		kind := elf.ST_TYPE(info)
-		if kind != elf.STT_FUNC && kind != elf.STT_OBJECT && kind != elf.STT_NOTYPE && kind != elf.STT_GNU_IFUNC {
-			continue
-		}
-		vis := elf.ST_VISIBILITY(b[5])
-		s := symbol{value: le.Uint64(b[8:]), size: le.Uint64(b[16:]), name: le.Uint32(b)}
-		s.exported = elf.ST_BIND(info) != elf.STB_LOCAL && (vis == elf.STV_DEFAULT || vis == elf.STV_PROTECTED)
-		s.code = kind == elf.STT_FUNC || kind == elf.STT_GNU_IFUNC
-		if 2*i+2 <= len(versions) {
-			s.compat = le.Uint16(versions[2*i:])&0x8000 != 0
-		}
-		syms = append(syms, s)
+	strings, size := &m.sects[s.link], uint64(unsafe.Sizeof(symbol{}))
+	if kind == elf.SHT_DYNSYM {
+		size *= 2 // see code
 	}
-	return syms
+	if err := m.hold(uint64(count)*size + strings.size); err != nil {
+		return t, err
+	}
+	var err error
+	if t.names, err = m.data(strings, maxStringTable); err != nil {
+		return t, err
+	}
+	t.syms = make([]symbol, 0, count)
+	err = m.eachSymbol(s, func(sym symbol) {
+		if want(&sym) && len(t.syms) < count { // the file may have changed
+			t.syms = append(t.syms, sym)
+		}
+	})
+	return t, err
 }
 
-// symbolVersions returns .gnu.version, which belongs to .dynsym only.
+// eachSymbol decodes the defined functions and objects of a table in its order.
+// st_shndx is looked at only for "undefined": python-build-standalone's
+// libpython3.14.so gives _PyRuntime a section number that does not exist.
+func (m *image) eachSymbol(s *section, visit func(symbol)) error {
+	versions := m.symbolVersions(s.kind)
+	left, index := uint64(maxSymbolBytes), 0
+	return m.scan(s, &left, func(_ uint64, b []byte, fresh int) {
+		for b = b[:fresh]; len(b) >= 24; b = b[24:] {
+			if sym, ok := decodeSymbol(b); ok {
+				sym.compat = 2*index+2 <= len(versions) && versions[2*index+1]&0x80 != 0
+				visit(sym)
+			}
+			index++
+		}
+	})
+}
+
+// decodeSymbol decodes one defined function or object.
+func decodeSymbol(b []byte) (symbol, bool) {
+	le := binary.LittleEndian
+	info := b[4]
+	kind, vis := elf.ST_TYPE(info), elf.ST_VISIBILITY(b[5])
+	code := kind == elf.STT_FUNC || kind == elf.STT_GNU_IFUNC
+	if le.Uint16(b[6:]) == uint16(elf.SHN_UNDEF) || !code && kind != elf.STT_OBJECT && kind != elf.STT_NOTYPE {
+		return symbol{}, false
+	}
+	return symbol{
+		value: le.Uint64(b[8:]), size: le.Uint64(b[16:]), name: le.Uint32(b), code: code,
+		exported: elf.ST_BIND(info) != elf.STB_LOCAL && (vis == elf.STV_DEFAULT || vis == elf.STV_PROTECTED),
+	}, true
+}
+
+// symbolVersions returns .gnu.version, which belongs to .dynsym only. The top
+// bit of a version marks an old one, by which nothing links any more.
 func (m *image) symbolVersions(kind elf.SectionType) []byte {
 	if kind != elf.SHT_DYNSYM {
 		return nil
@@ -92,7 +122,7 @@ func (m *image) symbolVersions(kind elf.SectionType) []byte {
 	if s == nil {
 		return nil
 	}
-	b, err := m.data(s, maxSymbolBytes)
+	b, err := m.data(s, maxSymbolBytes/12)
 	if err != nil {
 		return nil
 	}
@@ -129,32 +159,39 @@ func (t *symbolTable) find(name string) (symbol, bool) {
 	return symbol{}, false
 }
 
-// withPrefix returns the code symbols whose names begin with prefix.
+// code returns the functions of t, with the same names.
+func (t *symbolTable) code() *symbolTable {
+	functions := &symbolTable{names: t.names, syms: make([]symbol, 0, len(t.syms))}
+	for _, s := range t.syms {
+		if s.code {
+			functions.syms = append(functions.syms, s)
+		}
+	}
+	return functions
+}
+
+// maxCopies bounds the symbols with one prefix: copies of one function.
+const maxCopies = 64
+
+// withPrefix returns the symbols whose names begin with prefix.
 func (t *symbolTable) withPrefix(prefix string) []symbol {
 	var found []symbol
 	for _, s := range t.syms {
-		if s.code && uint64(s.name) < uint64(len(t.names)) && bytes.HasPrefix(t.names[s.name:], []byte(prefix)) {
+		if len(found) < maxCopies && uint64(s.name) < uint64(len(t.names)) && bytes.HasPrefix(t.names[s.name:], []byte(prefix)) {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-// sortByAddress keeps the code symbols, sorted by address; among those of one
-// address the best name comes last.
-func (t *symbolTable) sortByAddress() {
-	kept := t.syms[:0]
-	for _, s := range t.syms {
-		if s.code {
-			kept = append(kept, s)
-		}
-	}
-	t.syms = slices.Clip(kept)
-	slices.SortStableFunc(t.syms, func(a, b symbol) int {
+// byAddress sorts the symbols by address; among those of one address the best
+// name comes last.
+func (t *symbolTable) byAddress() {
+	slices.SortFunc(t.syms, func(a, b symbol) int {
 		if c := cmp.Compare(a.value, b.value); c != 0 {
 			return c
 		}
-		return cmp.Compare(t.rank(&a), t.rank(&b))
+		return cmp.Or(cmp.Compare(t.rank(&a), t.rank(&b)), cmp.Compare(a.name, b.name))
 	})
 }
 

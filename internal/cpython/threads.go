@@ -58,6 +58,12 @@ func (p *Process) Interpreters() ([]Interpreter, error) {
 	return list, p.Alive()
 }
 
+// InterpretersHead is the address of the newest interpreter. It changes when one
+// is created, and is one read where Interpreters is many.
+func (p *Process) InterpretersHead() (uint64, error) {
+	return p.word(p.Runtime + uint64(p.Layout.RuntimeInterpretersHead))
+}
+
 // interpreter reads one PyInterpreterState.
 func (p *Process) interpreter(addr uint64) (Interpreter, error) {
 	i := Interpreter{Addr: addr}
@@ -127,26 +133,30 @@ func (p *Process) tidOf(ident uint64) int32 {
 	return int32(le32(b[:], 0))
 }
 
-// findPthreadTID finds where glibc keeps the tid in struct pthread: at the
-// usual place (2.4-2.43, x86-64), else wherever the main thread's tid stands.
+// Where glibc keeps the tid in struct pthread (2.4-2.43, x86-64), and how much
+// of that struct is searched where it does not.
+const (
+	usualPthreadTID = 720
+	searchedPthread = 2304
+)
+
+// findPthreadTID finds where glibc keeps the tid in struct pthread: at the usual
+// place, else wherever the main thread's tid stands. The usual place is tried on
+// all threads first: in a container the main thread's tid is 1, which stands anywhere.
 func (p *Process) findPthreadTID() uint32 {
-	const usual, searched = 720, 2304
-	own := int32(p.PID)
-	if ids := nsIDs(p.PID, p.PID); len(ids) > 0 {
-		own = ids[len(ids)-1]
+	own := p.NSPID()
+	threads := p.walkThreads(nil, p.interp, map[uint64]bool{})
+	b := make([]byte, searchedPthread)
+	for _, t := range threads {
+		if t.Ident != 0 && p.Read(t.Ident, b[:usualPthreadTID+4]) == nil && int32(le32(b, usualPthreadTID)) == own {
+			return usualPthreadTID
+		}
 	}
-	for _, t := range p.walkThreads(nil, p.interp, map[uint64]bool{}) {
-		b := make([]byte, searched)
-		if t.Ident == 0 || p.Read(t.Ident, b[:usual+4]) != nil {
+	for _, t := range threads {
+		if t.Ident == 0 || p.Read(t.Ident, b) != nil {
 			continue
 		}
-		if int32(le32(b, usual)) == own {
-			return usual
-		}
-		if p.Read(t.Ident, b) != nil {
-			continue
-		}
-		for off := uint32(0); off+4 <= searched; off += 4 {
+		for off := uint32(0); off+4 <= searchedPthread; off += 4 {
 			if int32(le32(b, off)) == own {
 				return off
 			}
@@ -158,23 +168,44 @@ func (p *Process) findPthreadTID() uint32 {
 // hostTIDs turns thread ids of the target's pid namespace into ours. Outside
 // of containers the two are the same and nothing is read.
 func (p *Process) hostTIDs(threads []ThreadState) {
-	if len(nsIDs(p.PID, p.PID)) < 2 {
+	if p.NSLevel() == 0 {
 		return
+	}
+	host := p.HostTIDs()
+	for i := range threads {
+		threads[i].TID = host[threads[i].TID]
+	}
+}
+
+// NSLevel is how many pid namespaces below ours the process is; 0: it is in ours.
+func (p *Process) NSLevel() int { return max(len(nsIDs(p.PID, p.PID))-1, 0) }
+
+// NSPID is the pid of the process in its own pid namespace, 0 if it is gone.
+func (p *Process) NSPID() int32 {
+	if ids := nsIDs(p.PID, p.PID); len(ids) > 0 {
+		return ids[len(ids)-1]
+	}
+	return 0
+}
+
+// HostTIDs maps the thread ids of a process in a pid namespace of its own, as
+// that numbers them, to ours. It is empty for a process in our namespace.
+func (p *Process) HostTIDs() map[int32]int32 {
+	host := map[int32]int32{}
+	if p.NSLevel() == 0 {
+		return host
 	}
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.PID))
 	if err != nil {
-		return
+		return host
 	}
-	host := map[int32]int32{}
 	for _, t := range tasks[:min(len(tasks), maxThreads)] {
 		tid, err := strconv.Atoi(t.Name())
 		if ids := nsIDs(p.PID, tid); err == nil && len(ids) > 0 {
 			host[ids[len(ids)-1]] = int32(tid)
 		}
 	}
-	for i := range threads {
-		threads[i].TID = host[threads[i].TID]
-	}
+	return host
 }
 
 // nsIDs returns the NSpid line of a thread: its ids from our pid namespace

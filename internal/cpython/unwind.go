@@ -111,7 +111,7 @@ func (p *Process) caller(r registers, view *stackView) (registers, bool) {
 }
 
 // scan looks up the stack for the return address of the frame's function: a
-// word that follows a call of exactly that function. Calls through registers
+// word that follows a call that enters that function. Calls through registers
 // prove nothing and are never taken.
 func (p *Process) scan(r registers, c *candidate, row cfiRow, view *stackView) (slot uint64, ok bool) {
 	entry, ok := c.mod.entryOf(r.lookupPC() - c.bias)
@@ -125,7 +125,7 @@ func (p *Process) scan(r registers, c *candidate, row cfiRow, view *stackView) (
 		if !ok {
 			return 0, false
 		}
-		if target, ok := p.callTarget(word); ok && target == entry+c.bias {
+		if target, ok := p.callTarget(word); ok && p.reaches(target, entry+c.bias) {
 			return addr, true
 		}
 	}

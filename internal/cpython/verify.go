@@ -1,7 +1,9 @@
 package cpython
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -78,8 +80,8 @@ func (p *Process) notReady(what string) error {
 }
 
 func (p *Process) implausible(what string, err error) error {
-	if gone := p.Alive(); gone != nil {
-		return gone
+	if gone := p.Alive(); gone != nil || errors.Is(err, ErrGone) { // its memory ends first
+		return cmp.Or(gone, err)
 	}
 	if err != nil {
 		what = fmt.Sprintf("%s: %v", what, err)

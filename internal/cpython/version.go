@@ -16,10 +16,9 @@ func (p *Process) learnLayout(c *candidate) error {
 		return fmt.Errorf("process %d: %w", p.PID, err)
 	}
 	if table != nil {
-		p.Version, p.Layout = table.version, table.layout
+		p.Version, p.Layout, p.objects = table.version, table.layout, table.objects
 		p.Build.FreeThreaded = table.freeThreaded
-		p.objects = objectsOf(table.version, table.typeSize)
-		return p.checkGILBuild()
+		return nil
 	}
 	if p.Version, err = findVersion(c); err != nil {
 		return fmt.Errorf("process %d (%q): %w", p.PID, c.m.Path, err)
@@ -27,24 +26,8 @@ func (p *Process) learnLayout(c *candidate) error {
 	if p.Layout, err = tableLayout(p.Version); err != nil {
 		return fmt.Errorf("process %d (%q): %w", p.PID, c.m.Path, err)
 	}
-	p.objects = objectsOf(p.Version, 0)
+	p.objects = objectsOf(p.Version)
 	return nil
-}
-
-// checkGILBuild refuses free-threaded builds.
-func (p *Process) checkGILBuild() error {
-	if !p.Build.FreeThreaded {
-		return nil
-	}
-	enabled := make([]byte, 4)
-	if interp, err := p.word(p.Runtime + uint64(p.Layout.RuntimeInterpretersMain)); err == nil {
-		if gil, err := p.word(interp + uint64(p.Layout.InterpGIL)); err == nil {
-			_ = p.Read(gil, enabled)
-		}
-	}
-	p.Build.GILEnabled = binary.LittleEndian.Uint32(enabled) != 0
-	return fmt.Errorf("process %d runs a free-threaded build of CPython %v: %w; use the build with the GIL (python%d.%d)",
-		p.PID, p.Version, ErrUnsupported, p.Version.Major(), p.Version.Minor())
 }
 
 // readDebugOffsets reads the table at the start of _PyRuntime, nil before 3.13.
@@ -57,7 +40,7 @@ func (p *Process) readDebugOffsets() (*debugTable, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	return &t, nil
+	return t, nil
 }
 
 // findVersion finds the version of an interpreter without _Py_DebugOffsets.
@@ -75,7 +58,7 @@ func findVersion(c *candidate) (Version, error) {
 			return v, nil
 		}
 	}
-	return 0, fmt.Errorf("cannot tell the version (neither Py_Version nor the text in Py_GetVersion): %w; gilscope knows 3.8 to 3.14", ErrUnsupported)
+	return 0, fmt.Errorf("cannot tell the version (neither Py_Version nor the text in Py_GetVersion): %w; gilscope knows 3.8 to 3.15", ErrUnsupported)
 }
 
 var versionText = regexp.MustCompile(`^3\.(\d{1,2})\.(\d{1,3})(?:\+|(a|b|rc)(\d{1,2})\+?)?$`)

@@ -3,10 +3,9 @@ package cpython
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,12 +71,10 @@ func TestOpenRefuses(t *testing.T) {
 
 // TestOldInterpreters opens the unsupported ones that the machine has.
 func TestOldInterpreters(t *testing.T) {
-	home, _ := os.UserHomeDir()
-	old, _ := filepath.Glob(filepath.Join(home, ".pyenv/versions/3.[67].*/bin/python3"))
-	for _, path := range old {
-		proc := testpy.StartCommand(t, exec.Command(path, "-u", "-c", "import sys\nprint('ready')\nsys.stdin.read()"))
-		if _, err := Open(proc.PID); !errors.Is(err, ErrUnsupported) {
-			t.Errorf("%s: error %v, want ErrUnsupported", path, err)
+	for _, i := range testpy.Unsupported(t) {
+		proc := testpy.Start(t, i, "import sys\nprint('ready')\nsys.stdin.read()")
+		if _, err := Open(proc.PID); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "3.8") {
+			t.Errorf("%s: error %v, want ErrUnsupported and what is supported", i.Name, err)
 		} else {
 			t.Log(err)
 		}

@@ -11,6 +11,10 @@
 #define COND_OFF	32
 #define SWITCH_COND_OFF 120
 
+/* Attach cookie: the site is a call of the function, not its entry, so there is
+ * no return address on the stack yet. */
+#define AT_CALL 4
+
 static __always_inline struct target *current_target(u32 *tgid, u32 *tid)
 {
 	u64 id = bpf_get_current_pid_tgid();
@@ -25,15 +29,16 @@ static __always_inline u32 drop_requested(const struct target *t, const struct r
 	if (t->drop_base == 0)
 		return read_u32(t->runtime + t->drop_request);
 	if (t->drop_base == 1)
-		return read_u32(t->interp + t->drop_request);
+		return read_u32(read_u64(r->holder + t->thread_interp) + t->drop_request);
 	return read_u32(r->holder + t->drop_request) & 1;
 }
 
-static __always_inline void took(const struct target *t, u32 tgid, u32 tid)
+static __always_inline void took(const struct target *t, u32 tgid, u32 tid, u32 place)
 {
 	struct rec r;
 
 	begin_rec(&r, REC_TAKE, tgid, tid);
+	r.place = place;
 	read_own_gil(t, &r);
 	send(&r, sizeof(r));
 }
@@ -45,52 +50,60 @@ struct drop_rec {
 
 /* A drop is forced only if a drop request is pending, so only then the callers
  * matter: they are the return addresses on the stack. */
-static __always_inline void dropped(const struct target *t, u32 tgid, u32 tid, u64 sp, u8 flags)
+static __always_inline void dropped(const struct target *t, u32 tgid, u32 tid, u32 place, u64 pc, u64 sp)
 {
 	struct drop_rec r;
 
 	begin_rec(&r.rec, REC_DROP, tgid, tid);
+	r.rec.place = place;
 	read_own_gil(t, &r.rec);
-	r.rec.flags |= flags;
 	r.rec.arg = drop_requested(t, &r.rec);
-	if (!r.rec.arg || bpf_probe_read_user(r.stack, sizeof(r.stack), (void *)(sp + 8))) {
+	if (!r.rec.arg || bpf_probe_read_user(r.stack, sizeof(r.stack), (void *)sp)) {
 		send(&r.rec, sizeof(r.rec));
 		return;
 	}
-	r.rec.pc = read_u64(sp);
-	r.rec.sp = sp + 8;
+	r.rec.pc = pc;
+	r.rec.sp = sp;
 	r.rec.nstack = DROP_STACK;
 	send(&r.rec, sizeof(r));
 }
 
 /* If the GIL is taken, the thread is about to sleep: sched_switch then walks
  * the stacks, where there is room for them. */
-static __always_inline void wait_begins(const struct target *t, u8 kind, u32 tgid, u32 tid)
+static __always_inline void wait_begins(const struct target *t, u8 kind, u32 tgid, u32 tid, u32 place)
 {
 	struct thread *th = thread_of(tid);
 	struct rec r;
 
 	begin_rec(&r, kind, tgid, tid);
+	r.place = place;
 	read_gil(t, &r);
-	if (th && r.locked)
+	if (th && r.flags & F_LOCKED) {
 		th->slice = 1;
+		th->tstate = th->place == place ? th->tstate : 0;
+		th->place = place;
+	}
 	send(&r, sizeof(r));
 }
 
 SEC("uprobe.multi/cond_signal")
 int cond_signal(struct ctx_regs *ctx)
 {
-	u32 tgid, tid;
+	u32 tgid, tid, place;
 	struct target *t = current_target(&tgid, &tid);
-	u64 off;
+	u64 addr = ctx->di;
 
-	if (!t || !t->gil)
+	if (!t || !t->places_n)
 		return 0;
-	off = ctx->di - t->gil - t->gil_shift;
-	if (off == SWITCH_COND_OFF)
-		took(t, tgid, tid);
-	else if (off == COND_OFF)
-		dropped(t, tgid, tid, ctx->sp, 0);
+	place = place_at(t, addr, COND_OFF, SWITCH_COND_OFF + 1);
+	if (place >= MAX_PLACES)
+		count_hit();
+	else if (addr == in_gil(t, place, SWITCH_COND_OFF))
+		took(t, tgid, tid, place);
+	else if (addr == in_gil(t, place, COND_OFF) && bpf_get_attach_cookie(ctx) & AT_CALL)
+		dropped(t, tgid, tid, place, ctx->ip, ctx->sp);
+	else if (addr == in_gil(t, place, COND_OFF))
+		dropped(t, tgid, tid, place, read_u64(ctx->sp), ctx->sp + 8);
 	else
 		count_hit();
 	return 0;
@@ -99,24 +112,44 @@ int cond_signal(struct ctx_regs *ctx)
 SEC("uprobe.multi/cond_timedwait")
 int cond_timedwait(struct ctx_regs *ctx)
 {
-	u32 tgid, tid;
+	u32 tgid, tid, place;
 	struct target *t = current_target(&tgid, &tid);
+	u64 addr = ctx->di;
 
-	if (!t || !t->gil)
+	if (!t || !t->places_n)
 		return 0;
-	if (ctx->di - t->gil - t->gil_shift == COND_OFF)
-		wait_begins(t, REC_SLICE, tgid, tid);
+	place = place_at(t, addr, COND_OFF, COND_OFF + 1);
+	if (place < MAX_PLACES)
+		wait_begins(t, REC_SLICE, tgid, tid, place);
 	else
 		count_hit();
 	return 0;
 }
 
 /* Attach cookie: which argument register holds the thread state (1, 2 or 3). */
+#define TSTATE_ARG 3
+
 static __always_inline u64 tstate_arg(struct ctx_regs *ctx)
 {
-	u64 arg = bpf_get_attach_cookie(ctx);
+	u64 arg = bpf_get_attach_cookie(ctx) & TSTATE_ARG;
+	u64 first = READ_ONCE(ctx->di), second = READ_ONCE(ctx->si), third = READ_ONCE(ctx->dx);
 
-	return arg == 1 ? ctx->di : arg == 2 ? ctx->si : ctx->dx;
+	return arg == 1 ? first : arg == 2 ? second : third;
+}
+
+/* The place that the thread state in the argument registers belongs to. */
+static __always_inline u32 place_of_arg(const struct target *t, struct ctx_regs *ctx)
+{
+	u64 interp;
+
+	if (t->places_n < 2)
+		return 0;
+	interp = read_u64(tstate_arg(ctx) + t->thread_interp);
+	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
+		if (t->places[i].interp == interp)
+			return place_at(t, in_gil(t, i, 0), 0, 1); /* the first that has this GIL */
+	}
+	return 0;
 }
 
 SEC("uprobe.multi/take_gil")
@@ -125,21 +158,20 @@ int take_gil(struct ctx_regs *ctx)
 	u32 tgid, tid;
 	struct target *t = current_target(&tgid, &tid);
 
-	if (!t || !t->gil)
-		return 0;
-	wait_begins(t, REC_ENTER, tgid, tid);
+	if (t && t->places_n)
+		wait_begins(t, REC_ENTER, tgid, tid, place_of_arg(t, ctx));
 	return 0;
 }
 
+/* The thread state is not in a register any more: it is the holder. */
 SEC("uretprobe.multi/take_gil")
 int take_gil_return(struct ctx_regs *ctx)
 {
 	u32 tgid, tid;
 	struct target *t = current_target(&tgid, &tid);
 
-	if (!t || !t->gil)
-		return 0;
-	took(t, tgid, tid);
+	if (t && t->places_n)
+		took(t, tgid, tid, place_held(t, tid, 0));
 	return 0;
 }
 
@@ -149,8 +181,7 @@ int drop_gil(struct ctx_regs *ctx)
 	u32 tgid, tid;
 	struct target *t = current_target(&tgid, &tid);
 
-	if (!t || !t->gil)
-		return 0;
-	dropped(t, tgid, tid, ctx->sp, F_CALLER);
+	if (t && t->places_n)
+		dropped(t, tgid, tid, place_held(t, tid, 0), read_u64(ctx->sp), ctx->sp + 8);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "maps.h"
 #include "walk.h"
 #include "sched.h"
+#include "lifecycle.h"
 #include "sample.h"
 #include "gil.h"
 

@@ -36,6 +36,16 @@ struct thread_struct {
 	unsigned long fsbase;
 } CORE;
 
+struct upid {
+	int nr;
+	void *ns;
+} CORE;
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} CORE;
+
 struct task_struct {
 	unsigned int __state;
 	int exit_state;
@@ -44,6 +54,7 @@ struct task_struct {
 	int tgid;
 	int wake_cpu;
 	struct mm_struct *mm;
+	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct thread_struct thread;
 } CORE;

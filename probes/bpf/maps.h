@@ -3,7 +3,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__type(key, u32); /* tgid */
 	__type(value, struct target);
 } targets SEC(".maps");
@@ -16,7 +16,8 @@ struct thread {
 	u64 hash; /* of the stack last sent for it, */
 	u64 sent; /* and when; after a while it is sent again, for a record can be lost */
 	u32 slice;   /* a probe saw it enter a wait; it has not gone to sleep yet */
-	u32 unknown; /* lookups in the interpreter's list that found nothing */
+	u16 unknown; /* lookups in the interpreter's list that found nothing */
+	u16 place;   /* of the thread state, or of the GIL it last had to do with */
 };
 
 struct {
@@ -25,6 +26,15 @@ struct {
 	__type(key, u32); /* tid */
 	__type(value, struct thread);
 } threads SEC(".maps");
+
+/* The host's tid of a thread in a pid namespace of its own: Python knows the
+ * namespace's only. Filled when threads start, and by the attacher. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct ns_thread);
+	__type(value, u32);
+} host_tids SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -116,5 +126,12 @@ static __always_inline void count_hit(void)
 static __always_inline void send(struct rec *r, u64 len)
 {
 	if (bpf_ringbuf_output(&ring, r, len, wake_flags(r)))
+		count_lost();
+}
+
+/* Sends what the reader must hear of at once. */
+static __always_inline void send_now(struct rec *r, u64 len)
+{
+	if (bpf_ringbuf_output(&ring, r, len, BPF_RB_FORCE_WAKEUP))
 		count_lost();
 }

@@ -26,11 +26,11 @@ int cpu_sample(struct perf_ctx *ctx)
 		s->rec.pc = user->ip;
 		s->rec.sp = user->sp;
 	}
-	if (t->gil) {
+	th = t->places_n ? thread_of(s->rec.tid) : NULL;
+	if (th) {
+		s->rec.place = place_held(t, s->rec.tid, th->place);
 		read_gil(t, &s->rec);
-		th = thread_of(s->rec.tid);
-		if (th)
-			s->rec.nframes = walk(t, s, th, tstate_of(t, th, s->rec.tid), 0);
+		s->rec.nframes = walk(t, s, th, tstate_of(t, th, s->rec.tid, s->rec.place), 0);
 	}
 	send_scratch(s);
 	return 0;

@@ -6,7 +6,12 @@
  * from which the collector rebuilds who held it when.
  */
 
-/* Futex words by offset in the GIL (glibc's pthread_cond_t and pthread_mutex_t). */
+/* Futex words by offset in the GIL (glibc's pthread_cond_t and pthread_mutex_t).
+ * In newer glibc (upstream since 2.41) __g_signals lies 8 bytes lower. There the
+ * older ones have a lock and a count, on which nobody waits by FUTEX_WAIT_BITSET:
+ * so who does gives the newer ones away. */
+#define NEWER_SHIFT	8
+#define IS_NEWER(word)	(((word) & ~4ull) == 64 || ((word) & ~4ull) == 152)
 #define WORD_COND_LO   72 /* a wait slice: __g_signals of gil->cond */
 #define WORD_COND_HI   76
 #define WORD_MUTEX     80 /* gil->mutex */
@@ -20,24 +25,57 @@
 #define OP_WAKE 1
 #define OP_WAIT_BITSET 9
 
-/* If regs are those of a futex call on a word of the GIL, note word and op. */
-static __always_inline void read_futex(const struct target *t, struct task_struct *task, struct rec *r)
+/* If regs are those of a futex call on a word of a GIL, note word, op and place. */
+static __always_inline void read_futex(struct target *t, struct task_struct *task, struct rec *r)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	u64 word;
+	u64 addr;
+	u32 place;
 
-	if (!t->gil || regs->orig_ax != NR_FUTEX)
+	if (!t->places_n || regs->orig_ax != NR_FUTEX)
 		return;
-	word = regs->di - t->gil - t->gil_shift;
-	if (word < GIL_WORDS_LO || word >= GIL_WORDS_HI)
+	addr = regs->di;
+	place = place_at(t, addr, GIL_WORDS_LO, GIL_WORDS_HI);
+	if (place >= MAX_PLACES)
 		return;
-	r->word = word;
+	r->place = place;
+	r->word = addr - in_gil(t, place, 0);
 	r->op = regs->si & OP_MASK;
+	if (!IS_NEWER(r->word))
+		return;
+	if (r->op == OP_WAIT_BITSET)
+		t->cond_shift = NEWER_SHIFT;
+	r->word += t->cond_shift;
+}
+
+/* Notes what a thread in this address space has to do with a GIL: the futex
+ * word, if any, and the GIL's fields. */
+static __always_inline void observe(struct target *t, struct task_struct *task, struct rec *r)
+{
+	u32 tid = r->tid;
+	struct thread *th;
+
+	read_futex(t, task, r);
+	if (t->places_n > 1) {
+		th = thread_of(tid);
+		if (!r->word)
+			r->place = place_held(t, tid, th ? th->place : 0);
+		else if (th && th->place != r->place)
+			th->tstate = 0;
+		if (th)
+			th->place = r->place;
+	}
+	read_gil(t, r);
 }
 
 static __always_inline bool waits(const struct rec *r)
 {
 	return r->word && (r->op == OP_WAIT || r->op == OP_WAIT_BITSET) && (r->flags & F_ASLEEP);
+}
+
+static __always_inline bool holds(const struct rec *r)
+{
+	return (r->flags & F_LOCKED) && r->holder_tid == r->tid;
 }
 
 /* Whoever wakes a waiter and was the last to hold the GIL is dropping it. */
@@ -46,12 +84,18 @@ static __always_inline bool drops(const struct rec *r)
 	return (r->word == WORD_COND_LO || r->word == WORD_COND_HI) && r->op == OP_WAKE && r->holder_tid == r->tid;
 }
 
+/* Where the target notes which hold of the record's GIL was looked at. */
+static __always_inline u32 *seen_at(struct target *t, const struct rec *r)
+{
+	return &t->places[r->place & (MAX_PLACES - 1)].seen;
+}
+
 /* The stacks worth having when a thread goes to sleep: its own when its wait
  * begins or when it sleeps holding the GIL, the holder's whenever it waits. */
 static __always_inline void stacks_at_block(struct target *t, struct scratch *s, struct task_struct *prev)
 {
 	struct rec *r = &s->rec;
-	bool mine = r->locked && r->holder_tid == r->tid;
+	bool mine = holds(r);
 	bool taking = waits(r) && r->word >= WORD_COND_LO && r->word <= WORD_MUTEX && !mine;
 	struct thread *th;
 
@@ -66,16 +110,17 @@ static __always_inline void stacks_at_block(struct target *t, struct scratch *s,
 		if (!mine || r->word)
 			return;
 		th->tstate = r->holder;
+		th->place = r->place;
 		r->nframes = walk(t, s, th, r->holder, 0);
 		r->pc = ((struct pt_regs *)bpf_task_pt_regs(prev))->ip;
 		r->sp = ((struct pt_regs *)bpf_task_pt_regs(prev))->sp;
 		return;
 	}
-	r->nframes = walk(t, s, th, tstate_of(t, th, r->tid), 0);
-	if (!r->locked)
+	r->nframes = walk(t, s, th, tstate_of(t, th, r->tid, r->place), 0);
+	if (!(r->flags & F_LOCKED))
 		return;
 	r->hframes = walk(t, s, bpf_map_lookup_elem(&threads, &r->holder_tid), r->holder, r->nframes);
-	t->seen = r->switches;
+	*seen_at(t, r) = r->switches;
 }
 
 /* Appends native stack bytes and sends the record that s holds. */
@@ -121,9 +166,8 @@ int sched_switch(u64 *ctx)
 	s->rec.flags |= F_PREV;
 	if (!preempt && prev->__state)
 		s->rec.flags |= F_ASLEEP;
-	if (prev->mm && tp->gil) {
-		read_gil(tp, &s->rec);
-		read_futex(tp, prev, &s->rec);
+	if (prev->mm && tp->places_n) {
+		observe(tp, prev, &s->rec);
 		stacks_at_block(tp, s, prev);
 	}
 	send_scratch(s);
@@ -148,65 +192,14 @@ int sched_waking(u64 *ctx)
 	s->rec.arg = p->wake_cpu;
 	if (me->tgid == tgid && me->mm) {
 		s->rec.flags |= F_PREV;
-		read_gil(t, &s->rec);
-		read_futex(t, me, &s->rec);
+		observe(t, me, &s->rec);
 		if (drops(&s->rec)) {
-			if (t->seen != s->rec.switches)
+			if (*seen_at(t, &s->rec) != s->rec.switches)
 				s->rec.nframes = walk(t, s, thread_of(s->rec.tid), s->rec.holder, 0);
-			t->seen = ~s->rec.switches; /* a retake does not change the number */
+			*seen_at(t, &s->rec) = ~s->rec.switches; /* a retake does not change the number */
 		}
 	}
 	send_scratch(s);
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int sched_process_fork(u64 *ctx)
-{
-	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
-	u32 tgid = parent->tgid;
-	struct rec r;
-
-	if (!bpf_map_lookup_elem(&targets, &tgid))
-		return 0;
-	begin_rec(&r, REC_FORK, tgid, parent->pid);
-	r.peer = child->pid;
-	r.arg = child->tgid;
-	send(&r, sizeof(r));
-	return 0;
-}
-
-SEC("tp_btf/sched_process_exec")
-int sched_process_exec(u64 *ctx)
-{
-	struct task_struct *p = (struct task_struct *)ctx[0];
-	u32 tgid = p->tgid;
-	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
-	struct rec r;
-
-	if (!t)
-		return 0;
-	t->gil = 0; /* its address means nothing in the new program */
-	begin_rec(&r, REC_EXEC, tgid, p->pid);
-	if (bpf_ringbuf_output(&ring, &r, sizeof(r), BPF_RB_FORCE_WAKEUP))
-		count_lost();
-	return 0;
-}
-
-SEC("tp_btf/sched_process_exit")
-int sched_process_exit(u64 *ctx)
-{
-	struct task_struct *p = (struct task_struct *)ctx[0];
-	u32 tgid = p->tgid;
-	struct rec r;
-
-	if (!bpf_map_lookup_elem(&targets, &tgid))
-		return 0;
-	begin_rec(&r, REC_EXIT, tgid, p->pid);
-	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
-	if (!p->signal->live.counter)
-		r.flags |= F_LAST;
-	if (bpf_ringbuf_output(&ring, &r, sizeof(r), r.flags & F_LAST ? BPF_RB_FORCE_WAKEUP : wake_flags(&r)))
-		count_lost();
-	return 0;
-}

@@ -22,18 +22,31 @@ static __always_inline u32 read_u32(u64 addr)
 	return v;
 }
 
+/* The host's number of a thread that its pid namespace numbers tid. */
+static __always_inline u32 host_tid(const struct target *t, u32 tid)
+{
+	struct ns_thread key = {t->tgid, tid};
+	u32 *host = bpf_map_lookup_elem(&host_tids, &key);
+
+	return host ? *host : 0;
+}
+
 /* The kernel's tid of a thread state: native_thread_id, or before 3.11 through
  * the pthread_t, where libc keeps it. Not static, see step. */
 __noinline u32 tid_of(const struct target *t, u64 tstate)
 {
 	u64 pthread;
+	u32 tid;
 
 	if (!t || !tstate)
 		return 0;
-	if (t->thread_native_id != NONE)
-		return read_u32(tstate + t->thread_native_id);
-	pthread = read_u64(tstate + t->thread_ident);
-	return pthread ? read_u32(pthread + t->pthread_tid) : 0;
+	if (t->thread_native_id != NONE) {
+		tid = read_u32(tstate + t->thread_native_id);
+	} else {
+		pthread = read_u64(tstate + t->thread_ident);
+		tid = pthread ? read_u32(pthread + t->pthread_tid) : 0;
+	}
+	return t->level ? host_tid(t, tid) : tid;
 }
 
 /* last_holder, locked, switch_number as they lie in struct _gil_runtime_state. */
@@ -44,18 +57,63 @@ struct gil_state {
 	u64 switches;
 };
 
-/* Reads them. At a take and at a drop the holder is the thread itself, and
- * need not be looked up. */
+static __always_inline u64 gil_at(const struct target *t, u32 place)
+{
+	return t->places[place & (MAX_PLACES - 1)].gil;
+}
+
+/* The address of what lies `off` bytes into the GIL, in builds with and without
+ * the field "enabled" before all others. */
+static __always_inline u64 in_gil(const struct target *t, u32 place, u64 off)
+{
+	return gil_at(t, place) + t->gil_shift + off;
+}
+
+static __always_inline bool read_state(const struct target *t, u32 place, struct gil_state *g)
+{
+	return !bpf_probe_read_user(g, sizeof(*g), (void *)in_gil(t, place, 8));
+}
+
+/* The place whose GIL has `addr` between its bytes lo and hi; MAX_PLACES: none. */
+__noinline u32 place_at(const struct target *t, u64 addr, u64 lo, u64 hi)
+{
+	if (!t)
+		return MAX_PLACES;
+	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
+		u64 off = addr - in_gil(t, i, 0);
+
+		if (off >= lo && off < hi)
+			return i;
+	}
+	return MAX_PLACES;
+}
+
+/* The place whose GIL the thread holds, else the usual one. With one GIL that
+ * is the answer; with more it is seldom asked for, as their words tell. */
+__noinline u32 place_held(const struct target *t, u32 tid, u32 usual)
+{
+	struct gil_state g;
+
+	if (!t || t->places_n < 2)
+		return 0;
+	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
+		if (read_state(t, i, &g) && g.locked && tid_of(t, g.holder) == tid)
+			return i;
+	}
+	return usual;
+}
+
+/* Reads the GIL of r->place. At a take and at a drop the holder is the thread
+ * itself, and need not be looked up. */
 static __always_inline bool read_own_gil(const struct target *t, struct rec *r)
 {
 	struct gil_state g;
 
-	if (!t->gil || bpf_probe_read_user(&g, sizeof(g), (void *)(t->gil + t->gil_shift + 8)))
+	if (!t->places_n || !read_state(t, r->place, &g))
 		return 0;
-	r->flags |= F_GIL;
+	r->flags |= g.locked ? F_GIL | F_LOCKED : F_GIL;
 	r->holder = g.holder;
 	r->holder_tid = r->tid;
-	r->locked = g.locked != 0;
 	r->switches = g.switches;
 	return 1;
 }
@@ -76,25 +134,41 @@ static __always_inline struct thread *thread_of(u32 tid)
 	return bpf_map_lookup_elem(&threads, &tid);
 }
 
-/* The thread state of tid, which runs in this address space. New thread states
- * are put at the head of the interpreter's list, so a short walk finds them. */
-static __always_inline u64 tstate_of(const struct target *t, struct thread *th, u32 tid)
+/* The thread state of tid in one interpreter. New ones are put at the head of
+ * its list, so a short walk finds them. */
+__noinline u64 find_in(const struct target *t, u64 interp, u32 tid)
 {
 	u64 ts;
 
-	if (th->tstate && tid_of(t, th->tstate) == tid)
+	if (!t || !interp)
+		return 0;
+	ts = read_u64(interp + t->threads_head);
+	for (int i = 0; i < 32 && ts; i++) {
+		if (tid_of(t, ts) == tid)
+			return ts;
+		ts = read_u64(ts + t->thread_next);
+	}
+	return 0;
+}
+
+/* The thread state with which tid, which runs in this address space, uses the
+ * GIL of that place. A thread may have one in each interpreter. */
+static __always_inline u64 tstate_of(const struct target *t, struct thread *th, u32 tid, u32 place)
+{
+	if (th->tstate && (th->place == place || t->places_n < 2) && tid_of(t, th->tstate) == tid)
 		return th->tstate;
 	th->tstate = 0;
-	if (th->unknown > 8 || !t->interp)
+	if (th->unknown > 8 && th->unknown++ & 63) /* not a Python thread, so far */
 		return 0;
-	ts = read_u64(t->interp + t->threads_head);
-	for (int i = 0; i < 32 && ts; i++) {
-		if (tid_of(t, ts) == tid) {
-			th->tstate = ts;
+	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
+		if (gil_at(t, i) != gil_at(t, place))
+			continue;
+		th->tstate = find_in(t, t->places[i].interp, tid);
+		if (th->tstate) {
+			th->place = place;
 			th->unknown = 0;
-			return ts;
+			return th->tstate;
 		}
-		ts = read_u64(ts + t->thread_next);
 	}
 	th->unknown++;
 	return 0;
@@ -159,6 +233,28 @@ static __always_inline struct frame *frame_at(struct scratch *s, u32 i)
 	return (struct frame *)&s->data[off];
 }
 
+/* Where the bytecode is that the present frame runs: in the code object, or in
+ * free-threaded builds from 3.14 on in the copy of a thread (struct
+ * _PyCodeArray: size, entries). */
+static __always_inline u64 bytecode(const struct target *t, struct scratch *s, u64 code)
+{
+	s32 copy = t->code_tlbc == NONE ? 0 : (s32)FIELD32(s->window, s->off + t->frame_tlbc);
+	u64 copies;
+
+	if (!copy)
+		return code + t->code_adaptive;
+	copies = read_u64(code + t->code_tlbc);
+	if (copy < 0 || (u64)copy >= read_u64(copies))
+		return 0;
+	return read_u64(copies + 8 + 8 * (u64)copy);
+}
+
+/* A position that is out of all bounds belongs to no line, and stays so. */
+static __always_inline s32 narrow(u64 lasti)
+{
+	return lasti == (u64)(s64)(s32)lasti ? (s32)lasti : -0x7fffffff;
+}
+
 /* Takes the frame at `frame` to place `at`, unless it is one of the
  * interpreter's own, and its caller to s->next; false: it cannot be read.
  *
@@ -182,7 +278,7 @@ __noinline int step(const struct target *t, struct scratch *s, u64 frame, u32 at
 	if (t->instr_unit)
 		f->lasti = (s32)FIELD32(s->window, s->off + t->frame_instr) * (s32)t->instr_unit;
 	else
-		f->lasti = (s32)(FIELD64(s->window, s->off + t->frame_instr) - f->code - t->code_adaptive);
+		f->lasti = narrow(FIELD64(s->window, s->off + t->frame_instr) - bytecode(t, s, f->code));
 	s->hash = (s->hash ^ f->code) * 0xC2B2AE3D27D4EB4Full;
 	s->hash = (s->hash ^ (u32)f->lasti ^ s->hash >> 29) * 0x165667B19E3779F9ull;
 	s->n++;

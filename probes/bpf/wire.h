@@ -16,7 +16,7 @@ enum rec_kind {
 	REC_DROP,     /* tid is dropping the GIL; arg: a drop request is pending */
 	REC_SLICE,    /* tid begins one timed slice of a GIL wait */
 	REC_ENTER,    /* tid enters take_gil */
-	REC_FORK,     /* tid created peer, a thread (same tgid) or a process */
+	REC_FORK,     /* tid created peer, a thread of process arg: of its own, or the first of a new one */
 	REC_EXEC,     /* tgid became another program */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
 };
@@ -28,8 +28,9 @@ enum rec_kind {
 #define F_NEXT	  (1 << 3) /* SWITCH: peer is a target's */
 #define F_LAST	  (1 << 4) /* EXIT: last thread of its process */
 #define F_KERNEL  (1 << 5) /* SAMPLE: the CPU was in the kernel; pc is where user code entered it */
-/* bit 6 is free */
-#define F_CALLER  (1 << 7) /* DROP: pc is in the caller of drop_gil, not in drop_gil */
+#define F_LOCKED  (1 << 6) /* somebody holds the GIL, valid with F_GIL */
+#define F_FOLLOWED F_NEXT  /* FORK: the new process is a target too */
+#define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
 #define MAX_FRAMES   64
 #define STACK_BYTES  512
@@ -68,26 +69,40 @@ struct rec {
 	__u16 word;   /* futex word tid sleeps on or wakes, as offset in the GIL; 0: none */
 	__u16 nstack;
 	__u8 op;      /* FUTEX_WAIT (0, 9) or FUTEX_WAKE (1, 10), valid with word */
-	__u8 locked;
+	__u8 place;   /* which of the target's places the GIL's fields are from */
 	__u8 nframes;
 	__u8 hframes;
 	__u64 pc;     /* user pc and sp of tid, where the kind has them */
 	__u64 sp;
 };
 
-/* A target: where its GIL is, and the layout of its CPython (cpython.Layout,
- * which explains the fields; 0xffffffff: the build does not have the field). */
+/* An interpreter and its GIL. Interpreters may share one (before 3.12 all do):
+ * then a record names the first place that has it. */
+#define MAX_PLACES 32
+struct place {
+	__u64 interp;
+	__u64 gil;
+	__u32 seen; /* switch number of the last hold of which somebody took the holder's stack */
+	__u32 pad;
+};
+
+/* A target: where its GILs are, and the layout of its CPython (cpython.Layout,
+ * which explains the fields; 0xffffffff: the build does not have the field). A
+ * forked child gets a copy: its memory is one, too. */
 struct target {
 	__u64 runtime;
-	__u64 interp;
-	__u64 gil;  /* 0: not known (yet); only scheduling is recorded */
 	__u64 code_type;
 	__u64 code_mask;
+	__u32 tgid;
+	__u32 places_n; /* 0: not known (yet), only scheduling is recorded */
+	__u32 follow;   /* children are targets */
+	__u32 level;    /* of its pid namespace; 0: its thread ids are the host's */
 	__u32 gil_shift;
 	__u32 drop_base;
 	__u32 drop_request;
 	__u32 threads_head;
 	__u32 thread_next;
+	__u32 thread_interp;
 	__u32 thread_ident;
 	__u32 thread_native_id;
 	__u32 pthread_tid;
@@ -105,8 +120,17 @@ struct target {
 	__u32 code_line_table;
 	__u32 code_adaptive;
 	__u32 ob_type;
-	__u32 seen; /* switch number of the last hold of which somebody took the holder's stack */
+	__u32 code_tlbc;  /* the copies of a code object's bytecode that threads have, and */
+	__u32 frame_tlbc; /* the number of that which a frame runs (3.14+, free-threaded) */
+	__u32 cond_shift; /* how much lower the words of a condition variable lie than in glibc 2.36 */
 	__u32 window; /* 1: frames lie side by side (3.11+), so one read gets several */
+	struct place places[MAX_PLACES];
+};
+
+/* A thread as its own pid namespace numbers it. */
+struct ns_thread {
+	__u32 tgid; /* the host's */
+	__u32 tid;  /* the namespace's */
 };
 
 /* Per CPU. produced = stored + lost. */

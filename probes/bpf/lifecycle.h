@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Threads and processes that begin and end. A child of a target that is
+ * followed becomes a target here and now, before its first instruction.
+ */
+
+/* Remembers which of the host's threads a thread in a pid namespace is. */
+static __always_inline void number(u32 tgid, u32 level, struct task_struct *task)
+{
+	struct ns_thread key = {tgid, 0};
+	struct pid *pid = task->thread_pid;
+	u32 tid = task->pid;
+	struct upid *own;
+
+	if (!level)
+		return;
+	own = (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+	if (!bpf_probe_read_kernel(&key.tid, sizeof(key.tid), (void *)own + bpf_core_field_offset(struct upid, nr)))
+		bpf_map_update_elem(&host_tids, &key, &tid, BPF_ANY);
+}
+
+/* Makes the child a target like its parent, in whose image it is made. */
+static __always_inline bool follow(struct target *parent, struct task_struct *child, bool shared)
+{
+	u32 tgid = child->tgid;
+	struct target *t;
+
+	if (bpf_map_update_elem(&targets, &tgid, parent, BPF_ANY))
+		return 0;
+	t = bpf_map_lookup_elem(&targets, &tgid);
+	if (!t)
+		return 0;
+	t->tgid = tgid;
+	t->level = child->thread_pid->level;
+	if (shared)
+		t->places_n = 0; /* it will exec; until then it is a guest in its parent's memory */
+	number(tgid, t->level, child);
+	return 1;
+}
+
+SEC("tp_btf/sched_process_fork")
+int sched_process_fork(u64 *ctx)
+{
+	struct task_struct *parent = (struct task_struct *)ctx[0], *child = (struct task_struct *)ctx[1];
+	u32 tgid = parent->tgid;
+	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	bool shared = child->mm == parent->mm;
+	struct rec r;
+
+	if (!t)
+		return 0;
+	begin_rec(&r, REC_FORK, tgid, parent->pid);
+	r.peer = child->pid;
+	r.arg = child->tgid;
+	if (r.arg == tgid) {
+		number(tgid, t->level, child);
+		send(&r, sizeof(r));
+		return 0;
+	}
+	if (t->follow && follow(t, child, shared))
+		r.flags |= shared ? F_FOLLOWED | F_SHARED : F_FOLLOWED;
+	send_now(&r, sizeof(r));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int sched_process_exec(u64 *ctx)
+{
+	struct task_struct *p = (struct task_struct *)ctx[0];
+	u32 tgid = p->tgid;
+	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	struct rec r;
+
+	if (!t)
+		return 0;
+	t->places_n = 0; /* their addresses mean nothing in the new program */
+	begin_rec(&r, REC_EXEC, tgid, p->pid);
+	send_now(&r, sizeof(r));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int sched_process_exit(u64 *ctx)
+{
+	struct task_struct *p = (struct task_struct *)ctx[0];
+	u32 tgid = p->tgid;
+	struct rec r;
+
+	if (!bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	begin_rec(&r, REC_EXIT, tgid, p->pid);
+	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
+	if (p->signal->live.counter) {
+		send(&r, sizeof(r));
+		return 0;
+	}
+	r.flags |= F_LAST;
+	send_now(&r, sizeof(r));
+	return 0;
+}

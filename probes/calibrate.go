@@ -1,0 +1,98 @@
+package probes
+
+import (
+	"fmt"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"gilscope/internal/cpython"
+)
+
+func hitNOP5(cond uintptr)
+func hitEmulated(cond uintptr)
+func hitSingleStepped(cond uintptr)
+func addrNOP5() uintptr
+func addrEmulated() uintptr
+func addrSingleStepped() uintptr
+
+// PerHit is what a hit of a probe costs the thread that hits it.
+type PerHit struct {
+	Cost   cpython.Cost
+	Alone  time.Duration // of a hit that tells nothing (a foreign condition variable)
+	Record time.Duration // of a take, with its record
+}
+
+// kinds are the private functions to measure on.
+var kinds = []struct {
+	cost cpython.Cost
+	hit  func(uintptr)
+	addr func() uintptr
+}{
+	{cpython.NOP5, hitNOP5, addrNOP5},
+	{cpython.Emulated, hitEmulated, addrEmulated},
+	{cpython.SingleStepped, hitSingleStepped, addrSingleStepped},
+}
+
+// skipMove is the length of the instruction before the probed one.
+const skipMove = 5
+
+// Calibrate measures what a hit costs on this machine, for each kind of site,
+// on private functions of this very process. It takes some 50 ms and needs a
+// session that records nothing else.
+func (s *Session) Calibrate() ([]PerHit, error) {
+	gil, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("calibrate: memory for a GIL: %w", err)
+	}
+	defer unix.Munmap(gil)
+	gil[0] = 1 // there is a page now, for the programs cannot fault it in
+	addr := uintptr(unsafe.Pointer(&gil[0]))
+	pid := os.Getpid()
+	self := bpfTarget{Tgid: uint32(pid), PlacesN: 1}
+	self.Places[0].Gil = uint64(addr)
+	if err := s.put(pid, &self); err != nil {
+		return nil, fmt.Errorf("calibrate: %w", err)
+	}
+	defer s.Forget(pid)
+	var out []PerHit
+	for _, k := range kinds {
+		hit, err := s.calibrate(pid, k.cost, k.hit, k.addr(), addr)
+		if err != nil {
+			return out, fmt.Errorf("calibrate %v sites: %w", k.cost, permission(err))
+		}
+		out = append(out, hit)
+	}
+	return out, nil
+}
+
+func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr, gil uintptr) (PerHit, error) {
+	const foreign, switchCond = 4096, 120 // offsets of condition variables: none of the GIL's, and the one that a take signals
+	site, err := ownSite(addr + skipMove)
+	if err != nil {
+		return PerHit{}, err
+	}
+	base := shortest(hit, gil+foreign)
+	if err := s.attach(pid, Hook{Program: bpfProgCondSignal, Site: site}, false); err != nil {
+		return PerHit{}, err
+	}
+	defer s.Unhook(pid)
+	return PerHit{cost, shortest(hit, gil+foreign) - base, shortest(hit, gil+switchCond) - base}, nil
+}
+
+// shortest is how long one call takes at best: of some batches the fastest, the
+// others were disturbed.
+func shortest(hit func(uintptr), cond uintptr) time.Duration {
+	const batches, calls = 40, 25
+	best := time.Hour
+	for range batches {
+		begin := time.Now()
+		for range calls {
+			hit(cond)
+		}
+		best = min(best, time.Since(begin)/calls)
+	}
+	return best
+}
