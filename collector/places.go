@@ -180,6 +180,9 @@ func (s *session) checkInterpreters(p *process, all bool) error {
 	if p.py == nil || len(p.places) == 0 || p.exited {
 		return nil
 	}
+	if all {
+		s.checkEnabled(p)
+	}
 	head, err := p.py.InterpretersHead()
 	if err != nil || head == p.head && !all {
 		return nil // it has ended, or execed: the record is on its way
@@ -194,6 +197,22 @@ func (s *session) checkInterpreters(p *process, all bool) error {
 	}
 	p.since = now()
 	return s.probes.Describe(p.py, p.addresses(), s.o.Follow)
+}
+
+// checkEnabled notices that a free-threaded interpreter has got its GIL back:
+// it imported a module that needs it. While it imports one that might, the GIL is
+// on for a moment; so only what is still so at the next look counts.
+func (s *session) checkEnabled(p *process) {
+	enabled, err := p.py.GILEnabled()
+	if err != nil || enabled == p.py.Build.GILEnabled {
+		p.toggling = false
+		return
+	}
+	if p.toggling = !p.toggling; p.toggling {
+		return
+	}
+	p.py.Build.GILEnabled = enabled
+	s.noteTarget(p, now(), cpython.Interpreter{Interval: time.Duration(p.mainInterval())})
 }
 
 // tooMany says that a process has more interpreters than can be observed.

@@ -77,6 +77,9 @@ type session struct {
 func Record(ctx context.Context, o Options) (Summary, error) {
 	s := &session{o: o}
 	started := time.Now()
+	if err := CheckNamespace(); err != nil {
+		return s.sum, err
+	}
 	targets, err := openTargets(o)
 	if err != nil {
 		return s.sum, err

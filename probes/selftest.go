@@ -20,38 +20,39 @@ type Check struct {
 
 // SelfTest performs the operations that recording needs, on this program
 // itself, one by one: what a capability promises and what the kernel then does
-// are two things.
-func SelfTest() []Check {
+// are two things. It also returns what hits cost, if that could be measured.
+func SelfTest() ([]Check, []PerHit) {
 	s, err := Open(Options{SampleHz: 999, RingBytes: 1 << 20})
 	checks := []Check{{Name: "load and attach BPF programs", Err: err, Detail: "sched, fork, exec, exit, CPU clock"}}
 	if err != nil {
-		return checks
+		return checks, nil
 	}
 	defer s.Close()
 	pid := os.Getpid()
 	self := bpfTarget{Tgid: uint32(pid), PlacesN: 1} // no GIL is there: reads fail, hits count
 	if err := s.put(pid, &self); err != nil {
-		return append(checks, Check{Name: "describe a target", Err: err})
+		return append(checks, Check{Name: "describe a target", Err: err}), nil
 	}
 	checks = append(checks, s.checkUprobe(pid))
 	checks = append(checks, s.checkRecords()...)
-	return append(checks, s.checkCost())
+	cost, hits := s.checkCost()
+	return append(checks, cost), hits
 }
 
 // checkCost measures what hits cost here.
-func (s *Session) checkCost() Check {
+func (s *Session) checkCost() (Check, []PerHit) {
 	c := Check{Name: "cost of a probe hit"}
 	hits, err := s.Calibrate()
 	if err != nil {
 		c.Err = err
-		return c
+		return c, hits
 	}
 	var parts []string
 	for _, h := range hits {
 		parts = append(parts, fmt.Sprintf("%s %.2f us (with its record %.2f us)", h.Cost, us(h.Alone), us(h.Record)))
 	}
 	c.Detail = strings.Join(parts, ", ")
-	return c
+	return c, hits
 }
 
 func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }

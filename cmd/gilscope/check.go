@@ -29,6 +29,9 @@ func newCheck() *cobra.Command {
 prove it either way (lost events, cut trace, fewer than 20 waits for a percentile, holds at
 detail waits).
 
+Of several processes, a sum is over all of them, a maximum or share is that of the worst GIL, and a percentile
+is that of all waits together, or of one GIL with at least 20 of them if that is worse.
+
 A budget is METRIC, one of < <= > >=, and a limit:
 ` + metricHelp(),
 		Example: `  gilscope check run.pftrace --assert 'gil.wait.p99<5ms'

@@ -2,22 +2,28 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"gilscope/collector"
-	"gilscope/internal/cpython"
 	"gilscope/probes"
+	"gilscope/viewer"
 )
 
 // doctorOptions are the flags of doctor.
 type doctorOptions struct {
 	pid  int
 	json bool
+}
+
+// diagnosis is all that doctor finds, and its JSON form.
+type diagnosis struct {
+	Schema string    `json:"schema"`
+	Checks []finding `json:"checks"`
+	Hits   []hitCost `json:"hits"`
+	Target *target   `json:"target"` // null: none was asked for, or it is no Python
 }
 
 // finding is one line of doctor.
@@ -27,13 +33,35 @@ type finding struct {
 	Detail string `json:"detail"`
 }
 
+// hitCost is what one probe hit costs here, by the kind of site.
+type hitCost struct {
+	Cost     string `json:"cost"`
+	HitNS    int64  `json:"hit_ns"`
+	RecordNS int64  `json:"record_ns"` // with the record that it makes
+}
+
+// add notes the outcome of a check; an error is a failure, and has the remedy in it.
+func (d *diagnosis) add(check, detail string, err error) {
+	f := finding{"ok", check, detail}
+	if err != nil {
+		f = finding{"fail", check, err.Error()}
+	}
+	d.Checks = append(d.Checks, f)
+}
+
+// warn notes what does not prevent a recording.
+func (d *diagnosis) warn(check, detail string) {
+	d.Checks = append(d.Checks, finding{"warn", check, detail})
+}
+
 func newDoctor() *cobra.Command {
 	o := doctorOptions{}
 	cmd := &cobra.Command{
 		Use:   "doctor [-p PID]",
 		Short: "Try what recording needs, one operation after the other",
 		Long: `Doctor performs the operations that a recording needs and says which of them fail and how to mend it.
-With -p it also looks at a process: its interpreter, and how its GIL would be observed.`,
+It measures what a probe hit costs on this machine. With -p it also looks at a process: its interpreter, what
+stands in the way, and how its GIL would be observed, at what cost.`,
 		Example: `  sudo gilscope doctor
   sudo gilscope doctor -p 4242 --json`,
 		Args: cobra.NoArgs,
@@ -48,14 +76,15 @@ With -p it also looks at a process: its interpreter, and how its GIL would be ob
 var errUnfit = fmt.Errorf("%w: see the failed checks above", probes.ErrKernel)
 
 func (o *doctorOptions) run(out io.Writer) error {
-	found := checkHost()
+	d := diagnosis{Schema: "gilscope.doctor/v1"}
+	d.host()
 	if o.pid != 0 {
-		found = append(found, checkProcess(o.pid)...)
+		d.process(o.pid)
 	}
-	if err := o.print(out, found); err != nil {
+	if err := o.print(out, &d); err != nil {
 		return err
 	}
-	for _, f := range found {
+	for _, f := range d.Checks {
 		if f.Status == "fail" {
 			return errUnfit
 		}
@@ -63,71 +92,30 @@ func (o *doctorOptions) run(out io.Writer) error {
 	return nil
 }
 
-func (o *doctorOptions) print(out io.Writer, found []finding) error {
+func (o *doctorOptions) print(out io.Writer, d *diagnosis) error {
 	if o.json {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
-		return e.Encode(struct {
-			Schema string    `json:"schema"`
-			Checks []finding `json:"checks"`
-		}{"gilscope.doctor/v1", found})
+		return e.Encode(d)
 	}
-	for _, f := range found {
-		if _, err := fmt.Fprintf(out, "[%-4s] %s: %s\n", f.Status, f.Check, f.Detail); err != nil {
+	for _, f := range d.Checks {
+		if _, err := fmt.Fprintf(out, "[%-4s] %s: %s\n", f.Status, f.Check, viewer.Safe(f.Detail)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func result(check, detail string, err error) finding {
-	if err != nil {
-		return finding{"fail", check, err.Error()}
+// host tries what does not depend on a target.
+func (d *diagnosis) host() {
+	d.add("kernel", collector.Kernel(), collector.CheckKernel())
+	d.add("pid namespace", "the host's", collector.CheckNamespace())
+	checks, hits := probes.SelfTest()
+	for _, c := range checks {
+		d.add(c.Name, c.Detail, c.Err)
 	}
-	return finding{"ok", check, detail}
-}
-
-// checkHost tries what does not depend on a target.
-func checkHost() []finding {
-	found := []finding{result("kernel", collector.Kernel(), collector.CheckKernel())}
-	for _, c := range probes.SelfTest() {
-		found = append(found, result(c.Name, c.Detail, c.Err))
+	for _, h := range hits {
+		d.Hits = append(d.Hits, hitCost{h.Cost.String(), h.Alone.Nanoseconds(), h.Record.Nanoseconds()})
 	}
-	return append(found, result("read memory of a process", "process_vm_readv", collector.CheckMemory()))
-}
-
-// checkProcess looks at one process.
-func checkProcess(pid int) []finding {
-	state := result("state of the process", "runs, no tracer", collector.CheckTarget(pid))
-	p, err := cpython.Open(pid)
-	if err != nil {
-		return []finding{state, result("interpreter", "", err)}
-	}
-	defer p.Close()
-	b := p.Build
-	text := fmt.Sprintf("Python %s in %s (%s)", p.Version, b.Path, strings.Join(traits(b), ", "))
-	found := []finding{state, {"ok", "interpreter", text}}
-	for _, d := range []probes.Detail{probes.Waits, probes.Full} {
-		plan, err := probes.NewPlan(p, d, probes.AutoBackend)
-		detail := fmt.Sprintf("backend %s, cost %s", plan.Backend, plan.Cost())
-		if sites := plan.Sites(); sites != "" {
-			detail += ": " + sites
-		}
-		f := result("detail "+string(d), detail, err)
-		if errors.Is(err, cpython.ErrNoSymbol) {
-			f.Status = "warn"
-		}
-		found = append(found, f)
-	}
-	return found
-}
-
-func traits(b cpython.Build) []string {
-	pick := func(is bool, yes, no string) string {
-		if is {
-			return yes
-		}
-		return no
-	}
-	return []string{pick(b.Shared, "shared", "static"), pick(b.PIE, "PIE", "non-PIE"), pick(b.Stripped, "stripped", "with symbols")}
+	d.add("read memory of a process", "process_vm_readv", collector.CheckMemory())
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gilscope/analyze"
 	"gilscope/viewer"
 )
 
@@ -48,7 +49,8 @@ func (o *viewOptions) run(ctx context.Context, stdout, words io.Writer) error {
 		return usageErrorf("--port %d: give 0 to 65535", o.port)
 	}
 	// Read it first: what is no recording of ours is not handed to a browser.
-	if _, err := readTrace(o.trace); err != nil {
+	t, err := readTrace(o.trace)
+	if err != nil {
 		return err
 	}
 	f, err := os.Open(o.trace)
@@ -67,7 +69,7 @@ func (o *viewOptions) run(ctx context.Context, stdout, words io.Writer) error {
 	if err != nil {
 		return ioFailed(err)
 	}
-	link, err := h.Link()
+	link, err := h.Link(viewer.Pins(analyze.Build(t))...)
 	if err != nil {
 		return ioFailed(err)
 	}
