@@ -25,7 +25,7 @@ const (
 	AutoBackend Backend = "auto"
 	Futex       Backend = "futex"    // no probe: the futex words that threads sleep on (glibc)
 	Condvar     Backend = "condvar"  // libc's condition variables, filtered by the GIL's address
-	TakeGIL     Backend = "take_gil" // the interpreter's take_gil and drop_gil, by symbol
+	TakeGIL     Backend = "take_gil" // the interpreter's take_gil and drop_gil, or its calls of libc where those have no symbol
 )
 
 // Hook is a program to attach at a site of the target.
@@ -40,7 +40,6 @@ type Plan struct {
 	Detail  Detail
 	Backend Backend
 	Hooks   []Hook
-	Partial string // what this backend cannot see in this build, "" if nothing
 }
 
 // Cost is the dearest kind of site of the plan, "none" if it has no probe.
@@ -59,9 +58,22 @@ func (p Plan) Cost() string {
 func (p Plan) Sites() string {
 	var out []string
 	for _, h := range p.Hooks {
-		out = append(out, fmt.Sprintf("%s %s+%#x %s", h.Site.Name, h.Site.File, h.Site.Offset, h.Site.Insn))
+		what := h.Site.Name
+		if h.Site.In != "" {
+			what += " in " + h.Site.In
+		}
+		out = append(out, fmt.Sprintf("%s %s+%#x %s", what, h.Site.File, h.Site.Offset, h.Site.Insn))
 	}
 	return strings.Join(out, "; ")
+}
+
+// facts is what a plan depends on.
+type facts struct {
+	pid       int
+	libc      cpython.LibcKind
+	libcSites func(names ...string) ([]cpython.Site, error)
+	gilSites  func() (take, drop []cpython.Site, complete bool, err error)
+	callSites func() ([]cpython.Site, error)
 }
 
 // NewPlan chooses how to observe the GIL of p. With want it is asked for one
@@ -69,60 +81,81 @@ func (p Plan) Sites() string {
 // cheapest complete one: for waits no probe at all, for full libc's condition
 // variables, else take_gil and drop_gil.
 func NewPlan(p *cpython.Process, detail Detail, want Backend) (Plan, error) {
+	return choose(facts{p.PID, p.Libc().Kind, p.LibcSites, p.GILSites, p.CallSites}, detail, want)
+}
+
+func choose(f facts, detail Detail, want Backend) (Plan, error) {
 	switch want {
 	case Futex:
-		return futexPlan(p, detail)
+		return futexPlan(f, detail)
 	case Condvar:
-		return condvarPlan(p, detail)
+		return condvarPlan(f, detail)
 	case TakeGIL:
-		return takePlan(p, detail)
+		return takePlan(f, detail)
 	case AutoBackend, "":
 	default:
 		return Plan{}, fmt.Errorf("backend %q is not known: use auto, futex, condvar or take_gil", want)
 	}
 	var why []error
-	for _, try := range []func(*cpython.Process, Detail) (Plan, error){futexPlan, condvarPlan, takePlan} {
-		plan, err := try(p, detail)
+	for _, try := range []func(facts, Detail) (Plan, error){futexPlan, condvarPlan, takePlan} {
+		plan, err := try(f, detail)
 		if err == nil {
 			return plan, nil
 		}
 		why = append(why, err)
 	}
-	return Plan{}, fmt.Errorf("pid %d: no way to observe the GIL: %w", p.PID, errors.Join(why...))
+	return Plan{}, fmt.Errorf("pid %d: no way to observe the GIL: %w", f.pid, errors.Join(why...))
 }
 
-func futexPlan(p *cpython.Process, detail Detail) (Plan, error) {
+func futexPlan(f facts, detail Detail) (Plan, error) {
 	if detail == Full {
 		return Plan{}, errors.New("backend futex sees waits only: use --detail waits")
 	}
-	if kind := p.Libc().Kind; kind != cpython.Glibc {
-		return Plan{}, fmt.Errorf("backend futex needs glibc, whose condition variables wait inside the GIL (the target has %s)", kind)
+	if f.libc != cpython.Glibc {
+		return Plan{}, fmt.Errorf("backend futex needs glibc, whose condition variables wait inside the GIL (the target has %s): use another backend", f.libc)
 	}
 	return Plan{Detail: detail, Backend: Futex}, nil
 }
 
-func condvarPlan(p *cpython.Process, detail Detail) (Plan, error) {
+// libcPrograms are the programs that know libc's functions by their arguments.
+var libcPrograms = map[string]string{
+	"pthread_cond_signal":    bpfProgCondSignal,
+	"pthread_cond_timedwait": bpfProgCondTimedwait,
+}
+
+func condvarPlan(f facts, detail Detail) (Plan, error) {
 	names := []string{"pthread_cond_timedwait"}
 	if detail == Full {
 		names = append(names, "pthread_cond_signal")
 	}
-	sites, err := p.LibcSites(names...)
+	sites, err := f.libcSites(names...)
 	if err != nil {
 		return Plan{}, fmt.Errorf("backend condvar: %w", err)
 	}
 	plan := Plan{Detail: detail, Backend: Condvar}
 	for _, s := range sites {
-		prog := bpfProgCondSignal
-		if s.Name == "pthread_cond_timedwait" {
-			prog = bpfProgCondTimedwait
-		}
-		plan.Hooks = append(plan.Hooks, Hook{Program: prog, Site: s})
+		plan.Hooks = append(plan.Hooks, Hook{Program: libcPrograms[s.Name], Site: s})
 	}
 	return plan, plan.refuseDear()
 }
 
-func takePlan(p *cpython.Process, detail Detail) (Plan, error) {
-	take, drop, complete, err := p.GILSites()
+// takePlan probes take_gil and drop_gil where symbols tell where they are and
+// nothing of them is inlined elsewhere; if not, or if that would be dear, what
+// the interpreter's code calls of libc: the same events, seen from inside.
+func takePlan(f facts, detail Detail) (Plan, error) {
+	plan, err := functionPlan(f, detail)
+	if err == nil {
+		return plan, nil
+	}
+	calls, callErr := callPlan(f, detail)
+	if callErr == nil {
+		return calls, nil
+	}
+	return Plan{}, errors.Join(err, callErr)
+}
+
+func functionPlan(f facts, detail Detail) (Plan, error) {
+	take, drop, complete, err := f.gilSites()
 	if err != nil {
 		return Plan{}, fmt.Errorf("backend take_gil: %w", err)
 	}
@@ -131,11 +164,25 @@ func takePlan(p *cpython.Process, detail Detail) (Plan, error) {
 		plan.Hooks = append(plan.Hooks, Hook{Program: bpfProgTakeGil, Site: s}, Hook{Program: bpfProgTakeGilReturn, Return: true, Site: s})
 	}
 	if detail == Full {
+		if !complete {
+			return Plan{}, errors.New("backend take_gil: the compiler inlined drop_gil, so a probe on it misses drops: use --gil-backend condvar")
+		}
 		for _, s := range drop {
 			plan.Hooks = append(plan.Hooks, Hook{Program: bpfProgDropGil, Site: s})
 		}
-		if !complete {
-			plan.Partial = "drops inlined by the compiler"
+	}
+	return plan, plan.refuseDear()
+}
+
+func callPlan(f facts, detail Detail) (Plan, error) {
+	sites, err := f.callSites()
+	if err != nil {
+		return Plan{}, fmt.Errorf("backend take_gil: %w", err)
+	}
+	plan := Plan{Detail: detail, Backend: TakeGIL}
+	for _, s := range sites {
+		if detail == Full || s.Name == "pthread_cond_timedwait" {
+			plan.Hooks = append(plan.Hooks, Hook{Program: libcPrograms[s.Name], Site: s})
 		}
 	}
 	return plan, plan.refuseDear()

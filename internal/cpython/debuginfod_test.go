@@ -137,7 +137,7 @@ func TestFetchRefuses(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}, context.DeadlineExceeded},
-		{"redirected in a circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, nil},
+		{"redirected in a circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, nil},
 	}
 	for _, test := range tests {
 		d, dir := fetcher(t, test.handler)

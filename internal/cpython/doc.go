@@ -1,8 +1,9 @@
 // Package cpython owns what gilscope knows about CPython from outside: it finds
 // the interpreter in a live process, says where the fields lie that the probes
 // read (Layout), reads thread states, code objects and thread names, names
-// native code, and plans where probes go. It only ever reads; everything it
-// reads, from the process and from its ELF files, is bounded and validated.
+// native code, and plans where probes go. It only ever reads (Debuginfod, if it
+// is asked to, also downloads); everything it reads, from the process and from
+// its ELF files, is bounded and validated.
 package cpython
 
 import (

@@ -13,7 +13,7 @@ import (
 // whole to be sure of them.
 const (
 	maxSymbolFile  = 512 << 20
-	maxCheckedFile = 256 << 20
+	maxCheckedFile = 64 << 20
 )
 
 // debugDir is where distributions keep symbol files (GDB manual, "Separate Debug
