@@ -77,7 +77,7 @@ fuzz: ## every fuzz target, one after another; FUZZTIME=10s each
 	@set -e; for package in $(UNIT); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || :); do \
 			echo "== $$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
 

@@ -27,6 +27,7 @@ type Options struct {
 	RingBytes    int
 	NoCallstacks bool
 	Force        bool // record a target that is being traced
+	Debuginfod   bool // fetch symbols of the interpreters from the servers that the environment names
 	Follow       bool // record the children of targets, too
 	Verbose      bool
 	Version      string    // of gilscope
@@ -82,6 +83,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	}
 	targets, err := openTargets(o)
 	if err != nil {
+		return s.sum, err
+	}
+	if err := s.fetchSymbols(ctx, targets); err != nil {
 		return s.sum, err
 	}
 	s.probes, err = probes.Open(probes.Options{SampleHz: o.SampleHz, RingBytes: o.RingBytes})

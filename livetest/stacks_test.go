@@ -1,7 +1,9 @@
 package livetest
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"gilscope/internal/testpy"
@@ -82,4 +84,182 @@ func namesOf(tr *trace.Trace, id trace.StackID) []string {
 		names = append(names, short(tr.Strings[tr.Frames[f].Function]))
 	}
 	return names
+}
+
+// kindsScript has every kind of Python frame on two stacks, for all on one would
+// be more than is walked: called from Python and from C, with frames of their own
+// and without. At the bottom each thread says what is on its stack; once the
+// other has done so too, both compute.
+const kindsScript = `
+import ctypes, functools, json, re, sys, threading, time
+def bottom():
+    frame, lines = sys._getframe(1), []
+    while frame:
+        code = frame.f_code
+        lines.append([getattr(code, "co_qualname", code.co_name), code.co_filename, frame.f_lineno])
+        frame = frame.f_back
+    said.append(lines)
+    x = 0
+    while running: x += 1
+def generator(then):
+    yield 1
+    yield (
+        then()
+    )
+def loop(then):
+    for _ in generator(then): pass
+def delegate(then):
+    yield from generator(then)
+def delegated(then):
+    list(delegate(then))
+async def awaited(then):
+    then()
+async def coroutine(then):
+    x = [1,
+         await awaited(then),
+         2]
+def sent(then):
+    try: coroutine(then).send(None)
+    except StopIteration: pass
+async def produce(then):
+    yield then()
+async def consume(then):
+    async for _ in produce(then):
+        pass
+def asynchronous(then):
+    try: consume(then).send(None)
+    except StopIteration: pass
+def by_sorted(then):
+    sorted([1], key=lambda _:
+        then() or 0)
+def by_re(then):
+    re.sub("a", lambda m: (
+        then(), "b")[1], "a")
+def by_ctypes(then):
+    call = ctypes.CFUNCTYPE(None)(then)
+    call()
+def by_partial(then):
+    functools.partial(functools.reduce, lambda a, b: then())([1, 2])
+def comprehension(then):
+    return [
+        then() for _ in range(1)
+    ]
+def expression(then):
+    return sum(then() or 0
+               for _ in range(1))
+def body(then):
+    class Body:
+        x = 1
+        then()
+def executed(then):
+    exec("\n\ndef inner(f):\n\n    f()\ninner(then)", {"then": then})
+def evaluated(then):
+    eval("(\n\nthen())", {"then": then})
+def decorated(f):
+    @functools.wraps(f)
+    def wrapper(*args, **kw):
+        return f(*args,
+                 **kw)
+    return wrapper
+@decorated
+@decorated
+def behind(then):
+    then()
+class Slots:
+    def __init__(self, then): self.then = then
+    def __add__(self, other):
+        return self.then()
+    def __getattr__(self, name):
+        return self + 1
+    def __enter__(self): return self
+    def __exit__(self, *exc):
+        self.missing
+    def __call__(self): pass
+def slots(then):
+    with Slots(then):
+        pass
+def recursion(then, n=6):
+    if n: return recursion(then, n - 1)
+    then()
+def late(then):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        for i in range(2):
+            if i: then()
+    finally:
+        pass
+def long(then):
+    x = 0
+%s
+    then()
+kinds = [[loop, delegated, sent, asynchronous, by_sorted, by_re, by_ctypes, by_partial, comprehension],
+         [expression, body, executed, evaluated, behind, slots, recursion, late, long]]
+def step(todo):
+    return todo[0](functools.partial(step, todo[1:])) if todo else bottom()
+running, said = True, []
+threads = [threading.Thread(target=step, args=(k,)) for k in kinds]
+for t in threads: t.start()
+while len(said) < 2: time.sleep(0.001)
+print("ready", json.dumps(said), sep="\n", flush=True)
+sys.stdin.read()
+running = False
+`
+
+// TestFrameKinds compares the recorded stack with what the program itself says,
+// frame by frame: names, files and lines.
+func TestFrameKinds(t *testing.T) {
+	for _, in := range testpy.All(t) {
+		t.Run(in.Name, func(t *testing.T) { frameKinds(t, in) })
+	}
+}
+
+func frameKinds(t *testing.T, in testpy.Interpreter) {
+	// The jump over 300 statements needs the long forms of the line table.
+	script := fmt.Sprintf(kindsScript, strings.Repeat("    x += 1 if x else 2\n", 300))
+	p := testpy.Start(t, in, script)
+	var said [][][3]any
+	if err := json.Unmarshal([]byte(p.Line(t)), &said); err != nil {
+		t.Fatal(err)
+	}
+	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "300ms")
+	r.wait(t)
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	tr := open(t, r, nil).trace
+	want := map[any][][3]any{} // by the function that is next to the bottom's caller
+	for _, frames := range said {
+		want[frames[1][0]] = frames
+	}
+	compared := map[string]bool{}
+	for _, e := range tr.Events {
+		if e.Kind != trace.GILDropRequest || e.Stack == 0 {
+			continue
+		}
+		stack := tr.Stacks[e.Stack]
+		if len(stack) < 3 || namesOf(tr, e.Stack)[0] != "bottom" {
+			continue // on the way, or cut: the next one is not
+		}
+		kind := tr.Strings[tr.Frames[stack[2]].Function]
+		compared[kind] = true
+		compareFrames(t, tr, stack[1:], want[kind])
+	}
+	if len(compared) != 2 {
+		t.Errorf("drop requests have the stacks of %v, want both threads'", compared)
+	}
+}
+
+// compareFrames compares frames, leaf first, with what sys._getframe said.
+func compareFrames(t *testing.T, tr *trace.Trace, frames []trace.FrameID, want [][3]any) {
+	t.Helper()
+	if len(frames) != len(want) {
+		t.Fatalf("%d frames, want %d: %v", len(frames), len(want), want)
+	}
+	for i, w := range want {
+		f := tr.Frames[frames[i]]
+		if got := [3]any{tr.Strings[f.Function], tr.Strings[f.File], float64(f.Line)}; got != w {
+			t.Errorf("frame %d is %v, want %v", i, got, w)
+		}
+	}
 }

@@ -59,9 +59,9 @@ func (s *Session) Observe(p *cpython.Process, places []Place, plan Plan, follow 
 	if err := s.numberThreads(p); err != nil {
 		return err
 	}
-	for _, h := range plan.Hooks {
-		if err := s.attach(p.PID, h, follow); err != nil {
-			return fmt.Errorf("attach %s to pid %d at %s+%#x: %w: try another --gil-backend", h.Site.Name, p.PID, h.Site.File, h.Site.Offset, permission(err))
+	for _, g := range groups(plan.Hooks) {
+		if err := s.attach(p.PID, g, follow); err != nil {
+			return fmt.Errorf("attach to pid %d: %v: %w: try another --gil-backend", p.PID, g, permission(err))
 		}
 	}
 	return s.Describe(p, places, follow)

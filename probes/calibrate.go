@@ -75,7 +75,7 @@ func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr,
 		return PerHit{}, err
 	}
 	base := shortest(hit, gil+foreign)
-	if err := s.attach(pid, Hook{Program: bpfProgCondSignal, Site: site}, false); err != nil {
+	if err := s.attach(pid, group{{Program: bpfProgCondSignal, Site: site}}, false); err != nil {
 		return PerHit{}, err
 	}
 	defer s.Unhook(pid)

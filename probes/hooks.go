@@ -4,19 +4,51 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
+// group is the hooks of one program in one file: one link serves them all, and
+// comes off in the time of one.
+type group []Hook
+
+// groups sorts hooks into groups, in the order of their first ones.
+func groups(hooks []Hook) []group {
+	var all []group
+	for _, h := range hooks {
+		i := slices.IndexFunc(all, func(g group) bool {
+			return g[0].Program == h.Program && g[0].Return == h.Return && g[0].Site.Path == h.Site.Path
+		})
+		if i < 0 {
+			all = append(all, group{h})
+		} else {
+			all[i] = append(all[i], h)
+		}
+	}
+	return all
+}
+
+// String names the sites, for messages.
+func (g group) String() string {
+	h := g[0]
+	text := fmt.Sprintf("%s at %s+%#x", h.Site.Name, h.Site.File, h.Site.Offset)
+	if len(g) > 1 {
+		text += fmt.Sprintf(" and %d more", len(g)-1)
+	}
+	return text
+}
+
 // hookID names a probe that serves whoever maps the file. Those of targets whose
 // children are followed are such: a probe for one pid leaves its breakpoint in
 // the children, where each hit costs and tells nothing.
 type hookID struct {
-	dev, ino, offset, cookie uint64
-	program                  string
-	ret                      bool
+	dev, ino uint64
+	program  string
+	ret      bool
+	sites    string
 }
 
 // sharedHook is the probe and how many targets use it.
@@ -47,28 +79,32 @@ func cookieOf(h Hook) uint64 {
 	return cookie
 }
 
-// attach puts a hook into a process: into it alone, or into all that map the
+// attach puts hooks into a process: into it alone, or into all that map the
 // file, of which the programs then hear those that are targets.
-func (s *Session) attach(pid int, h Hook, shared bool) error {
-	ex, err := link.OpenExecutable(h.Site.Path)
+func (s *Session) attach(pid int, g group, shared bool) error {
+	path := g[0].Site.Path
+	ex, err := link.OpenExecutable(path)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", h.Site.Path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
 	if !shared {
-		l, err := s.link(ex, pid, h)
+		l, err := s.link(ex, pid, g)
 		if err == nil {
 			s.hooks[pid] = append(s.hooks[pid], l)
 		}
 		return err
 	}
 	var st syscall.Stat_t
-	if err := syscall.Stat(h.Site.Path, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", h.Site.Path, err)
+	if err := syscall.Stat(path, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", path, err)
 	}
-	id := hookID{st.Dev, st.Ino, h.Site.Offset, cookieOf(h), h.Program, h.Return}
+	id := hookID{dev: st.Dev, ino: st.Ino, program: g[0].Program, ret: g[0].Return}
+	for _, h := range g {
+		id.sites += fmt.Sprintf("%x/%x ", h.Site.Offset, cookieOf(h))
+	}
 	hook := s.shared[id]
 	if hook == nil {
-		l, err := s.link(ex, 0, h)
+		l, err := s.link(ex, 0, g)
 		if err != nil {
 			return err
 		}
@@ -102,24 +138,51 @@ func (s *Session) Unhook(pid int) error {
 	return errors.Join(errs...)
 }
 
-// link attaches a hook; pid 0: in every process.
-func (s *Session) link(ex *link.Executable, pid int, h Hook) (link.Link, error) {
-	prog := s.program(h.Program)
+// link attaches the hooks of a group; pid 0: in every process.
+func (s *Session) link(ex *link.Executable, pid int, g group) (closer, error) {
+	prog := s.program(g[0].Program)
 	if prog == nil {
-		return nil, fmt.Errorf("program %q: %w", h.Program, os.ErrNotExist)
+		return nil, fmt.Errorf("program %q: %w", g[0].Program, os.ErrNotExist)
 	}
 	if !s.multi {
-		o := &link.UprobeOptions{Address: h.Site.Offset, PID: pid, Cookie: cookieOf(h)}
-		if h.Return {
-			return ex.Uretprobe(h.Site.Name, prog, o)
-		}
-		return ex.Uprobe(h.Site.Name, prog, o)
+		return singly(ex, prog, pid, g)
 	}
-	o := &link.UprobeMultiOptions{Addresses: []uint64{h.Site.Offset}, Cookies: []uint64{cookieOf(h)}, PID: uint32(pid)}
-	if h.Return {
+	o := &link.UprobeMultiOptions{PID: uint32(pid)}
+	for _, h := range g {
+		o.Addresses, o.Cookies = append(o.Addresses, h.Site.Offset), append(o.Cookies, cookieOf(h))
+	}
+	if g[0].Return {
 		return ex.UretprobeMulti(nil, prog, o)
 	}
 	return ex.UprobeMulti(nil, prog, o)
+}
+
+// closers are closed as one.
+type closers []closer
+
+func (c closers) Close() error {
+	var errs []error
+	for _, each := range c {
+		errs = append(errs, each.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// singly attaches each hook by a link of its own, as kernels before 6.6 need it.
+func singly(ex *link.Executable, prog *ebpf.Program, pid int, g group) (closer, error) {
+	var all closers
+	for _, h := range g {
+		attach := ex.Uprobe
+		if h.Return {
+			attach = ex.Uretprobe
+		}
+		l, err := attach(h.Site.Name, prog, &link.UprobeOptions{Address: h.Site.Offset, PID: pid, Cookie: cookieOf(h)})
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 func (s *Session) program(name string) *ebpf.Program {

@@ -70,7 +70,7 @@ func (s *Session) checkUprobe(pid int) Check {
 	}
 	site, err := ownSite(reflect.ValueOf(probed).Pointer())
 	if err == nil {
-		err = s.attach(pid, Hook{Program: bpfProgCondSignal, Site: site}, false)
+		err = s.attach(pid, group{{Program: bpfProgCondSignal, Site: site}}, false)
 	}
 	if err != nil {
 		c.Err = permission(err)

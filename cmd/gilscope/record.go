@@ -31,6 +31,7 @@ type recordOptions struct {
 	ringMiB      int
 	noCallstacks bool
 	force        bool
+	debuginfod   bool
 	verbose      bool
 	command      []string
 }
@@ -72,6 +73,7 @@ Details:
 	f.IntVar(&o.ringMiB, "ring", 16, "size of the event buffer in MiB, a power of two")
 	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
 	f.BoolVar(&o.force, "force", false, "record a process that is stopped or being traced")
+	f.BoolVar(&o.debuginfod, "debuginfod", false, "fetch symbols of the interpreter from the servers in DEBUGINFOD_URLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say which backend and which sites are used")
 	return cmd
 }
@@ -113,7 +115,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
 		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
 		SampleHz: o.hz, RingBytes: o.ringMiB << 20, NoCallstacks: o.noCallstacks,
-		Force: o.force, Verbose: o.verbose, Version: version, Words: words,
+		Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
 	})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)

@@ -13,7 +13,8 @@
 
 /* Attach cookie: the site is a call of the function, not its entry, so there is
  * no return address on the stack yet. */
-#define AT_CALL 4
+#define AT_CALL	   4
+#define CALL_BYTES 5
 
 static __always_inline struct target *current_target(u32 *tgid, u32 *tid)
 {
@@ -101,7 +102,7 @@ int cond_signal(struct ctx_regs *ctx)
 	else if (addr == in_gil(t, place, SWITCH_COND_OFF))
 		took(t, tgid, tid, place);
 	else if (addr == in_gil(t, place, COND_OFF) && bpf_get_attach_cookie(ctx) & AT_CALL)
-		dropped(t, tgid, tid, place, ctx->ip, ctx->sp);
+		dropped(t, tgid, tid, place, ctx->ip + CALL_BYTES, ctx->sp);
 	else if (addr == in_gil(t, place, COND_OFF))
 		dropped(t, tgid, tid, place, read_u64(ctx->sp), ctx->sp + 8);
 	else

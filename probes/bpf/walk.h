@@ -74,12 +74,11 @@ static __always_inline bool read_state(const struct target *t, u32 place, struct
 	return !bpf_probe_read_user(g, sizeof(*g), (void *)in_gil(t, place, 8));
 }
 
-/* The place whose GIL has `addr` between its bytes lo and hi; MAX_PLACES: none. */
-__noinline u32 place_at(const struct target *t, u64 addr, u64 lo, u64 hi)
+__noinline u32 place_beyond(const struct target *t, u64 addr, u64 lo, u64 hi)
 {
 	if (!t)
 		return MAX_PLACES;
-	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
+	for (u32 i = 1; i < MAX_PLACES && i < t->places_n; i++) {
 		u64 off = addr - in_gil(t, i, 0);
 
 		if (off >= lo && off < hi)
@@ -88,19 +87,35 @@ __noinline u32 place_at(const struct target *t, u64 addr, u64 lo, u64 hi)
 	return MAX_PLACES;
 }
 
-/* The place whose GIL the thread holds, else the usual one. With one GIL that
- * is the answer; with more it is seldom asked for, as their words tell. */
-__noinline u32 place_held(const struct target *t, u32 tid, u32 usual)
+/* The place whose GIL has `addr` between its bytes lo and hi; MAX_PLACES: none.
+ * Nearly always there is but one, and that must cost nothing. */
+static __always_inline u32 place_at(const struct target *t, u64 addr, u64 lo, u64 hi)
+{
+	u64 off = addr - in_gil(t, 0, 0);
+
+	if (off >= lo && off < hi)
+		return 0;
+	return t->places_n > 1 ? place_beyond(t, addr, lo, hi) : MAX_PLACES;
+}
+
+__noinline u32 place_among(const struct target *t, u32 tid, u32 usual)
 {
 	struct gil_state g;
 
-	if (!t || t->places_n < 2)
+	if (!t)
 		return 0;
 	for (u32 i = 0; i < MAX_PLACES && i < t->places_n; i++) {
 		if (read_state(t, i, &g) && g.locked && tid_of(t, g.holder) == tid)
 			return i;
 	}
 	return usual;
+}
+
+/* The place whose GIL the thread holds, else the usual one. With one GIL that
+ * is the answer; with more it is seldom asked for, as their words tell. */
+static __always_inline u32 place_held(const struct target *t, u32 tid, u32 usual)
+{
+	return t->places_n > 1 ? place_among(t, tid, usual) : 0;
 }
 
 /* Reads the GIL of r->place. At a take and at a drop the holder is the thread

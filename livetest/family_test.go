@@ -1,0 +1,307 @@
+package livetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gilscope/analyze"
+	"gilscope/internal/testpy"
+	"gilscope/internal/trace"
+	"gilscope/oracle"
+)
+
+// member is what one process of testdata/processes said of itself.
+type member struct {
+	truth  *oracle.Truth
+	How    string // the way it was started
+	Parent int32
+	Code   int64 // with which it would end
+}
+
+// processesScript is the path of a program of testdata/processes.
+func processesScript(t testing.TB, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "testdata", "processes", name+".py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// members reads what the processes left in a folder, by pid.
+func members(t testing.TB, dir string) map[int32]member {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[int32]member{}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m member
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if m.truth, err = oracle.ParseTruth(text); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all[int32(m.truth.PID)] = m
+	}
+	return all
+}
+
+// fromStart reads a recording of a command from its start.
+func fromStart(t testing.TB, o outcome, path string) recording {
+	t.Helper()
+	return open(t, &recorder{trace: path, words: bytes.NewBufferString(o.stderr)}, nil)
+}
+
+// methods are the start methods, as a report must name them, of the ways in
+// which testdata/processes/family.py starts children.
+var methods = map[string]string{
+	"fork": "fork", "spawn": "spawn", "forkserver": "forkserver",
+	"os.fork": "fork", "nested": "fork", "busy": "fork", "subprocess": "subprocess",
+}
+
+// ownWays are those that need no other interpreter.
+var ownWays = []string{"default", "fork", "spawn", "forkserver", "os.fork", "nested", "busy"}
+
+// TestFamily records a program with children of every kind, each of which
+// contends for its own GIL from its start to its end.
+func TestFamily(t *testing.T) {
+	for _, in := range testpy.Some(t, "3.8", "3.12", "debian-3.11", "3.14") {
+		for _, detail := range []string{"waits", "full"} {
+			t.Run(in.Name+"/"+detail, func(t *testing.T) {
+				r, found := recordFamily(t, in, detail, ownWays...)
+				if want := len(ownWays) + 2; len(found) != want { // the nested one is two, the busy one's parent is one more
+					t.Fatalf("%d processes measured themselves, want %d", len(found), want)
+				}
+				checkFamily(t, r, found)
+				checkServers(t, r, found, 2)
+				if got := methodOfCode(r.report, 10); in.Minor == 14 && got != "forkserver" {
+					t.Errorf("by default 3.14 starts children by %q", got)
+				}
+			})
+		}
+	}
+}
+
+// TestFamilyOfVersions: a program's children are other interpreters.
+func TestFamilyOfVersions(t *testing.T) {
+	others := testpy.Some(t, "3.9", "debian-3.11")
+	for _, detail := range []string{"waits", "full"} {
+		t.Run(detail, func(t *testing.T) {
+			var paths []string
+			for _, in := range others {
+				paths = append(paths, in.Path)
+			}
+			r, found := recordFamily(t, testpy.One(t, "3.12"), detail, paths...)
+			checkFamily(t, r, found)
+			for i, in := range others {
+				if row := processOfCode(r.report, int64(10+i)); row == nil || row.Python == nil || row.Python.Version != in.Version {
+					t.Errorf("the report says %+v of a child with Python %s", row, in.Version)
+				}
+			}
+		})
+	}
+}
+
+// recordFamily records family.py: at detail waits while it runs, at full from its start.
+func recordFamily(t testing.TB, in testpy.Interpreter, detail string, ways ...string) (recording, map[int32]member) {
+	t.Helper()
+	dir := t.TempDir()
+	argv := append([]string{"-W", "ignore", processesScript(t, "family"), dir}, ways...)
+	if detail == "full" {
+		path := filepath.Join(t.TempDir(), "t.pftrace")
+		args := []string{"record", "-v", "--detail", detail, "-o", path, "--no-event-callstacks", "--", in.Path}
+		o := run(t, append(args, argv...))
+		o.wants(t, 0)
+		return fromStart(t, o, path), members(t, dir)
+	}
+	p := testpy.StartCommand(t, in.Command(argv...))
+	r := startRecord(t, "-p", fmt.Sprint(p.PID), "--follow", "--detail", detail)
+	if err := p.Stop(); err != nil { // the end of its stdin lets it begin
+		t.Fatalf("family.py was harmed: %v\n%s", err, r.said())
+	}
+	r.wait(t)
+	return open(t, r, nil), members(t, dir)
+}
+
+// checkFamily holds the recording to what every process said of itself.
+func checkFamily(t *testing.T, r recording, found map[int32]member) {
+	t.Helper()
+	for _, row := range r.report.Processes {
+		if row.ChildrenNotRecorded != 0 {
+			t.Errorf("pid %d: %d children are not recorded", row.PID, row.ChildrenNotRecorded)
+		}
+		if row.Exit == nil {
+			t.Errorf("pid %d (%v): its end is not known", row.PID, row.Role)
+		}
+	}
+	for pid, m := range found {
+		checkMember(t, r, pid, m)
+	}
+}
+
+func checkMember(t *testing.T, r recording, pid int32, m member) {
+	t.Helper()
+	row := processOf(r.report, pid)
+	if row == nil {
+		t.Errorf("%s: pid %d is not in the report", m.How, pid)
+		return
+	}
+	if m.How != "main" {
+		if row.ParentPID == nil || *row.ParentPID != m.Parent || row.StartMethod == nil || *row.StartMethod != methods[m.How] || row.Role != nil {
+			t.Errorf("%s: the report has %s, want a child of %d by %s", m.How, rowText(row), m.Parent, methods[m.How])
+		}
+	}
+	if row.Exit == nil || *row.Exit != (analyze.Exit{Code: m.Code}) {
+		t.Errorf("%s: it ended with %+v, want code %d", m.How, row.Exit, m.Code)
+	}
+	if row.Python == nil || row.Python.Version != m.truth.Python {
+		t.Errorf("%s: the report has %s, want Python %s", m.How, rowText(row), m.truth.Python)
+	}
+	r.truth = m.truth
+	r.from, r.to = allMeasured(m.truth)
+	t.Logf("%s, pid %d:", m.How, pid)
+	checkWaits(t, r, 0.02)
+	checkFirstWait(t, r, row)
+	r.report = &analyze.Report{GIL: gilsOf(r.report, pid)}
+	if len(r.report.GIL) != 1 {
+		t.Errorf("%s: %d GILs in the report", m.How, len(r.report.GIL))
+	}
+	checkBlame(t, r)
+	checkProcessCounts(t, r, pid)
+}
+
+// checkFirstWait: the first wait that a sleeping thread measured is there.
+func checkFirstWait(t *testing.T, r recording, row *analyze.Process) {
+	t.Helper()
+	for tid, th := range r.truth.Threads {
+		if th.Role != "io" || len(th.Waits) == 0 {
+			continue
+		}
+		first := th.Waits[0]
+		r.from, r.to = first[0], first[1]
+		for _, c := range compareWaits(r) {
+			if c.tid != tid {
+				continue
+			}
+			if c.recordedN == 0 || c.truth-c.ours-c.awake > 1e6 {
+				t.Errorf("the first wait of thread %d: %v", tid, c)
+			}
+			if row.StartedNS != nil {
+				t.Logf("first measured wait %.3f ms after the start: %v", ms(first[0]-*row.StartedNS), c)
+			}
+		}
+	}
+}
+
+// checkProcessCounts: at full, every take of every thread has its drop, and the
+// takes by another thread are as many as the interpreter counted.
+func checkProcessCounts(t *testing.T, r recording, pid int32) {
+	t.Helper()
+	var totals map[string]int64
+	for _, n := range r.trace.Notes {
+		if n.Name == trace.NoteGIL && n.PID == pid {
+			totals = map[string]int64{}
+			for _, a := range n.Args {
+				totals[a.Key] = a.Num
+			}
+		}
+	}
+	if _, full := totals["takes"]; !full {
+		return
+	}
+	balance, takes := map[int32]int{}, 0
+	for i := range r.trace.Events {
+		switch e := &r.trace.Events[i]; {
+		case e.PID != pid:
+		case e.Kind == trace.GILHoldBegin:
+			balance[e.TID]++
+			takes++
+		case e.Kind == trace.GILHoldEnd:
+			balance[e.TID]--
+		}
+	}
+	for tid, n := range balance {
+		if n < -1 || n > 1 {
+			t.Errorf("pid %d: thread %d: %d more takes than drops", pid, tid, n)
+		}
+	}
+	if totals["changes"] != totals["switches"] || totals["takes"] == 0 {
+		t.Errorf("pid %d: %d takes, %d of them by another thread; the interpreter counts %d switches", pid, totals["takes"],
+			totals["changes"], totals["switches"])
+	}
+	t.Logf("%d takes, %d changes of holder, switch_number rose by %d", totals["takes"], totals["changes"], totals["switches"])
+}
+
+// checkServers: multiprocessing's own processes are known as such, and are the main process's children.
+func checkServers(t *testing.T, r recording, found map[int32]member, want int) {
+	t.Helper()
+	servers := map[string]int{}
+	for i := range r.report.Processes {
+		row := &r.report.Processes[i]
+		if row.Role == nil {
+			continue
+		}
+		servers[*row.Role]++
+		if found[*row.ParentPID].How != "main" || *row.StartMethod != "subprocess" || row.Python == nil || row.Exit == nil || *row.Exit != (analyze.Exit{}) {
+			t.Errorf("%s: the report has %s", *row.Role, rowText(row))
+		}
+	}
+	if servers["fork server"] != 1 || servers["resource tracker"] != 1 || len(servers) != want {
+		t.Errorf("roles %v, want one fork server and one resource tracker", servers)
+	}
+}
+
+func rowText(row *analyze.Process) string {
+	b, err := json.Marshal(row)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(string(b), `"`, "")
+}
+
+func processOf(r *analyze.Report, pid int32) *analyze.Process {
+	for i := range r.Processes {
+		if r.Processes[i].PID == pid {
+			return &r.Processes[i]
+		}
+	}
+	return nil
+}
+
+func processOfCode(r *analyze.Report, code int64) *analyze.Process {
+	for i := range r.Processes {
+		if e := r.Processes[i].Exit; e != nil && e.Code == code {
+			return &r.Processes[i]
+		}
+	}
+	return nil
+}
+
+func methodOfCode(r *analyze.Report, code int64) string {
+	if row := processOfCode(r, code); row != nil && row.StartMethod != nil {
+		return *row.StartMethod
+	}
+	return ""
+}
+
+func gilsOf(r *analyze.Report, pid int32) []analyze.GILRow {
+	var all []analyze.GILRow
+	for _, g := range r.GIL {
+		if g.PID == pid {
+			all = append(all, g)
+		}
+	}
+	return all
+}
