@@ -18,11 +18,10 @@ type way struct {
 
 func (w way) String() string { return w.detail + "-" + w.backend }
 
-var ways = []way{{"waits", "futex"}, {"waits", "condvar"}, {"full", "condvar"}, {"full", "take_gil"}}
+var ways = []way{{"waits", "futex"}, {"waits", "condvar"}, {"waits", "take_gil"}, {"full", "condvar"}, {"full", "take_gil"}}
 
 // TestWaysAgree records one program by every way at the same time: they must
-// tell the same story. On a stripped interpreter take_gil has no symbol and is
-// refused with a word; the others need none.
+// tell the same story, on stripped interpreters as well.
 func TestWaysAgree(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.12", "3.14") {
 		for _, program := range []string{"mix", "many_short"} {
@@ -49,12 +48,8 @@ func waysAgree(t *testing.T, in testpy.Interpreter, program string) (off []strin
 		t.Fatal(err)
 	}
 	p := testpy.StartScript(t, in, script)
-	stripped := strings.HasPrefix(in.Name, "debian") || in.Name == "standalone-3.14.6"
 	recorders := map[way]*recorder{}
 	for _, w := range ways {
-		if stripped && w.backend == "take_gil" {
-			continue
-		}
 		recorders[w] = startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "2s", "--detail", w.detail, "--gil-backend", w.backend, "--hz", "0")
 	}
 	recordings := map[way]recording{}
