@@ -77,15 +77,21 @@ func FrozenBy(pid int) string {
 		if len(parts) != 3 {
 			continue
 		}
-		file, mark := "/sys/fs/cgroup"+parts[2]+"/cgroup.events", "frozen 1"
-		if parts[1] == "freezer" { // cgroup v1
-			file, mark = "/sys/fs/cgroup/freezer"+parts[2]+"/freezer.state", "FROZEN"
-		}
-		if state, err := os.ReadFile(file); err == nil && strings.Contains(string(state), mark) {
-			return parts[2]
+		for _, f := range freezers {
+			state, err := os.ReadFile(f.mount + parts[2] + f.file)
+			if parts[1] == f.controller && err == nil && strings.Contains(string(state), f.mark) {
+				return parts[2]
+			}
 		}
 	}
 	return ""
+}
+
+// freezers are the places where a cgroup says that it is frozen.
+var freezers = []struct{ controller, mount, file, mark string }{
+	{"", "/sys/fs/cgroup", "/cgroup.events", "frozen 1"},
+	{"", "/sys/fs/cgroup/unified", "/cgroup.events", "frozen 1"}, // beside version 1
+	{"freezer", "/sys/fs/cgroup/freezer", "/freezer.state", "FR"}, // FROZEN, or FREEZING still
 }
 
 // Children are the processes that the process has started and that still run.

@@ -2,7 +2,6 @@ package livetest
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -260,25 +259,4 @@ func watchState(t testing.TB, pid int) func() {
 func stateOf(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return string(b)
-}
-
-// TestDoctor: root can do everything here; nobody can do little, and is told what would help.
-func TestDoctor(t *testing.T) {
-	run(t, []string{"doctor"}).wants(t, 0, "[ok  ] kernel: Linux", "[ok  ] load and attach BPF programs", "[ok  ] attach a uprobe")
-	if o := run(t, []string{"doctor"}); strings.Contains(o.stdout, "[fail]") || strings.Contains(o.stdout, "[warn]") {
-		t.Errorf("root lacks something:\n%s", o.stdout)
-	}
-	run(t, []string{"doctor"}, asNobody).wants(t, 4, "[fail] load and attach BPF programs", "run as root", "CAP_BPF")
-	p := startBusy(t)
-	run(t, []string{"doctor", "-p", fmt.Sprint(p.PID)}).wants(t, 0, "Python 3.13", "backend futex, cost none", "backend condvar, cost emulated",
-		"pthread_cond_signal", "runs, no tracer")
-	o := run(t, []string{"doctor", "--json", "-p", fmt.Sprint(p.PID)})
-	o.wants(t, 0)
-	var doc struct {
-		Schema string
-		Checks []struct{ Status, Check, Detail string }
-	}
-	if err := json.Unmarshal([]byte(o.stdout), &doc); err != nil || doc.Schema != "gilscope.doctor/v1" || len(doc.Checks) < 8 {
-		t.Errorf("doctor --json: %v\n%s", err, o.stdout)
-	}
 }
