@@ -20,7 +20,6 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		return err
 	}
 	p.py, p.plan, p.stacks = py, plan, newStacks(py, s.w, nil)
-	s.noteTarget(p, now(), interps[0])
 	s.settle(p, interps)
 	if len(interps) > probes.MaxPlaces {
 		s.prog.note(s.o.Words, s.tooMany(p, len(interps)))
@@ -30,6 +29,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		return err
 	}
 	p.since = now()
+	s.noteTarget(p, p.since, interps[0])
 	s.name(p)
 	return nil
 }
