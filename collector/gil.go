@@ -28,6 +28,7 @@ type gil struct {
 	number   uint16 // the id of its interpreter; 0: the main one
 	interval trace.Time
 	full     bool // takes and drops are seen
+	partly   bool // but not all the time
 	words    bool // futex words tell what a thread sleeps on (glibc)
 	lane     lane
 	emit     func(trace.Event)
