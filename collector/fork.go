@@ -72,7 +72,8 @@ func (s *session) inherit(c, parent *process, at trace.Time) {
 		c.places = append(c.places, place{from.id, from.addr, gils[from.gil]})
 	}
 	s.noteTarget(c, at, cpython.Interpreter{Interval: time.Duration(c.mainInterval())})
-	s.begins(c, at)
+	s.endow(c)
+	s.noteDetail(c, at)
 	s.probes.Inherit(int(c.pid), int(parent.pid))
 	if parent.since < at {
 		return

@@ -19,17 +19,18 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		return err
 	}
 	p.py, p.stacks = py, newStacks(py, s.w, nil)
-	s.noteTarget(p, now(), interps[0])
 	s.settle(p, interps)
 	if len(interps) > probes.MaxPlaces {
 		s.prog.note(s.o.Words, s.tooMany(p, len(interps)))
 	}
-	s.begins(p, now())
+	s.endow(p)
 	if err := s.probes.Observe(py, p.addresses(), p.plan, s.o.Follow); err != nil {
 		p.places = nil
 		return err
 	}
 	p.since = now()
+	s.noteTarget(p, p.since, interps[0])
+	s.noteDetail(p, p.since)
 	s.name(p)
 	return nil
 }
