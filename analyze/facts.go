@@ -29,6 +29,10 @@ type facts struct {
 	totals    map[int64]totals
 	atWaits   bool // recorded at this detail at some time
 	atFull    bool
+	level     string     // the detail now,
+	levelAt   trace.Time // and since when
+	fullNS    int64      // time at detail full before that
+	levelNS   int64      // time at any detail before that
 }
 
 // totals is what an interpreter counted itself, over all the programs a process was.
@@ -57,6 +61,7 @@ func (f *facts) note(n *trace.Note, all map[int32]*facts) {
 	case trace.NoteRecording, trace.NoteDetail:
 		detail := text(*n, "detail")
 		f.atWaits, f.atFull = f.atWaits || detail == detailWaits, f.atFull || detail == detailFull
+		f.changes(detail, n.Time)
 	case trace.NoteTarget:
 		f.target, f.inherited = n, false
 		f.interval(n)
@@ -70,9 +75,21 @@ func (f *facts) note(n *trace.Note, all map[int32]*facts) {
 		f.exec()
 	case trace.NoteExit:
 		f.exit = n
+		f.changes("", n.Time)
 	case trace.NoteGIL:
 		f.total(n)
 	}
+}
+
+// changes counts the time at the level that ends, and begins another; "" is none.
+func (f *facts) changes(level string, at trace.Time) {
+	if f.level != "" && at > f.levelAt {
+		f.levelNS += int64(at - f.levelAt)
+		if f.level == detailFull {
+			f.fullNS += int64(at - f.levelAt)
+		}
+	}
+	f.level, f.levelAt = level, at
 }
 
 // start begins a process. One that has the number of a process that ended is

@@ -22,6 +22,7 @@ func runGIL(tl *Timeline, r *Report) {
 		row := GILRow{
 			PID: g.PID, Interpreter: g.Interpreter, Waits: int64(len(g.Waits)),
 			SwitchIntervalNS: tl.facts[g.PID].switchInterval(g.Interpreter),
+			FullShare:        tl.FullShare(g.PID),
 			ContendedShare:   share(g.ContendedNS, tl.NS()),
 		}
 		row.waits(g.Waits)

@@ -20,6 +20,14 @@ func runRecording(tl *Timeline, r *Report) {
 		if v, ok := number(end, "probe_hits"); ok {
 			rec.ProbeHits = &v
 		}
+		if v, ok := number(end, "ns_per_hit"); ok {
+			ns := float64(v)
+			rec.NSPerHit = &ns
+		}
+		if v, ok := number(end, "overhead_ppm"); ok {
+			share := float64(v) / 1e6
+			rec.OverheadShare = &share
+		}
 	}
 	r.Recording = rec
 	if !tl.Sched {

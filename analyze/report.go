@@ -98,6 +98,7 @@ type GILRow struct {
 	PID              int32     `json:"pid"`
 	Interpreter      uint16    `json:"interpreter"`
 	SwitchIntervalNS *int64    `json:"switch_interval_ns"`
+	FullShare        *float64  `json:"full_share"` // part of the time in which every take and drop was recorded
 	WaitNS           int64     `json:"wait_ns"`
 	Waits            int64     `json:"waits"`
 	WaitP50NS        *int64    `json:"wait_p50_ns"` // null: there was no wait

@@ -124,6 +124,22 @@ func (tl *Timeline) Full(pid int32) bool {
 	return (all.full() || own.full()) && !all.waits() && !own.waits()
 }
 
+// FullShare is the part of a process's recorded time at detail full; nil where
+// the trace does not tell its levels.
+func (tl *Timeline) FullShare(pid int32) *float64 {
+	f := tl.facts[pid]
+	if f == nil {
+		return nil
+	}
+	upTo := *f
+	upTo.changes("", tl.End)
+	if upTo.levelNS == 0 {
+		return nil
+	}
+	share := float64(upTo.fullNS) / float64(upTo.levelNS)
+	return &share
+}
+
 // Detail is the detail of the whole recording: "waits", "full", "auto" if it
 // changed, or "" if the trace does not say.
 func (tl *Timeline) Detail() string {

@@ -90,7 +90,7 @@ func FrozenBy(pid int) string {
 // freezers are the places where a cgroup says that it is frozen.
 var freezers = []struct{ controller, mount, file, mark string }{
 	{"", "/sys/fs/cgroup", "/cgroup.events", "frozen 1"},
-	{"", "/sys/fs/cgroup/unified", "/cgroup.events", "frozen 1"}, // beside version 1
+	{"", "/sys/fs/cgroup/unified", "/cgroup.events", "frozen 1"},  // beside version 1
 	{"freezer", "/sys/fs/cgroup/freezer", "/freezer.state", "FR"}, // FROZEN, or FREEZING still
 }
 

@@ -23,6 +23,7 @@ type dispatcher struct {
 	onFork   func(parent *process, r probes.Record)
 	onExec   func(*process, trace.Time)
 	onExit   func(*process)
+	onBrake  func(*process, trace.Time)
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -52,6 +53,8 @@ func (d *dispatcher) record(r probes.Record) {
 		d.sample(p, r)
 	case probes.KindTake, probes.KindDrop, probes.KindSlice, probes.KindEnter:
 		d.hook(p, r)
+	case probes.KindBrake:
+		d.onBrake(p, trace.Time(r.Ts))
 	case probes.KindFork:
 		d.fork(p, r)
 	case probes.KindExec:

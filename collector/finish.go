@@ -14,6 +14,11 @@ import (
 func (s *session) finish() error {
 	begun, at := time.Now(), now()
 	s.d.end = at
+	for _, p := range s.d.procs {
+		if !p.exited {
+			s.charge(p)
+		}
+	}
 	errs := []error{s.probes.Detach()}
 	s.prog.finish(s.o.Words)
 	s.sum.Detach = time.Since(begun)
@@ -36,11 +41,14 @@ func (s *session) finish() error {
 			p.py.Close()
 		}
 	}
-	errs = append(errs, s.footer(at))
+	errs = append(errs, s.footer(at, begun.Sub(s.begun)))
 	if err := s.w.Close(); err != nil {
 		errs = append(errs, s.outputFailed(err))
 	}
 	s.sum.Bytes = s.w.Written()
+	if s.o.Verbose {
+		s.sayCost(begun.Sub(s.begun))
+	}
 	if n := s.d.children; n > 0 {
 		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; pass --follow to record them, too\n", n)
 	}
@@ -48,7 +56,7 @@ func (s *session) finish() error {
 }
 
 // footer counts what was produced and lost, and closes the trace with it.
-func (s *session) footer(at trace.Time) error {
+func (s *session) footer(at trace.Time, over time.Duration) error {
 	counts, err := s.probes.Counts()
 	hits := s.d.hits
 	for cpu, c := range counts {
@@ -67,12 +75,13 @@ func (s *session) footer(at trace.Time) error {
 			unresolved += p.stacks.unresolved
 		}
 	}
-	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: []trace.Arg{
+	args := []trace.Arg{
 		{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events},
 		{Key: "produced", Num: s.sum.Produced}, {Key: "stored", Num: s.sum.Stored},
 		{Key: "lost", Num: s.sum.Lost}, {Key: "repaired", Num: s.sum.Repaired},
 		{Key: "stacks_unresolved", Num: unresolved}, {Key: "probe_hits", Num: hits},
 		{Key: "recorder_cpu_ns", Num: cpuTime()},
-	}})
+	}
+	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: append(args, s.costArgs(over)...)})
 	return err
 }

@@ -62,6 +62,7 @@ func (s *session) forked(parent *process, r probes.Record) {
 // inherit gives a forked child what is known of its parent's interpreter.
 func (s *session) inherit(c, parent *process, at trace.Time) {
 	c.py, c.plan, c.head, c.since = parent.py.Forked(int(c.pid)), parent.plan, parent.head, at
+	c.level = parent.level
 	c.stacks = newStacks(c.py, s.w, parent.stacks)
 	gils := map[*gil]*gil{}
 	for _, from := range parent.places {
@@ -71,6 +72,8 @@ func (s *session) inherit(c, parent *process, at trace.Time) {
 		c.places = append(c.places, place{from.id, from.addr, gils[from.gil]})
 	}
 	s.noteTarget(c, at, cpython.Interpreter{Interval: time.Duration(c.mainInterval())})
+	s.endow(c)
+	s.noteDetail(c, at)
 	s.probes.Inherit(int(c.pid), int(parent.pid))
 	if parent.since < at {
 		return

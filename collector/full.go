@@ -8,7 +8,7 @@ func (g *gil) taken(t *thread, s sample) {
 	if t.wait.open {
 		g.waitEnds(t, s.time, trace.WaitTaken)
 	}
-	if !g.full {
+	if !g.full || s.time < g.from {
 		return
 	}
 	g.count(t, s)
@@ -62,6 +62,9 @@ func (g *gil) handOff(t *thread) uint64 {
 func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	if t.wait.open {
 		g.waitEnds(t, t.wait.end, trace.WaitTaken)
+	}
+	if s.time < g.from {
+		return
 	}
 	if t.holds == g {
 		g.holdEnds(t, s.time, reason)

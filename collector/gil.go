@@ -27,8 +27,10 @@ type gil struct {
 	proc     *process
 	number   uint16 // the id of its interpreter; 0: the main one
 	interval trace.Time
-	full     bool // takes and drops are seen
-	words    bool // futex words tell what a thread sleeps on (glibc)
+	full     bool       // takes and drops are seen
+	partly   bool       // but not all the time
+	from     trace.Time // since when they are, if partly
+	words    bool       // futex words tell what a thread sleeps on (glibc)
 	lane     lane
 	emit     func(trace.Event)
 	pending  trace.Event // detail full: a hold's end that waits for the next taker; NoKind: none

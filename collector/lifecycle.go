@@ -88,7 +88,7 @@ func (d *dispatcher) noteTotals(g *gil, at trace.Time) {
 	n := &g.totals
 	args := []trace.Arg{{Key: "interpreter", Num: int64(g.number)}, {Key: "switches", Num: n.switches()},
 		{Key: "span_ns", Num: int64(n.last.time - n.first.time)}}
-	if g.full {
+	if g.full && !g.partly {
 		args = append(args, trace.Arg{Key: "takes", Num: n.takes}, trace.Arg{Key: "changes", Num: n.changes})
 	}
 	d.w.Note(trace.Note{Time: at, PID: g.proc.pid, Name: trace.NoteGIL, Args: args})

@@ -11,25 +11,26 @@ import (
 
 // observe chooses how to see the GIL, attaches, and says so in the trace.
 func (s *session) observe(p *process, py *cpython.Process) error {
-	plan, err := probes.NewPlan(py, s.o.Detail, s.o.Backend)
-	if err != nil {
+	if err := s.choose(p, py); err != nil {
 		return err
 	}
 	interps, err := py.Interpreters()
 	if err != nil {
 		return err
 	}
-	p.py, p.plan, p.stacks = py, plan, newStacks(py, s.w, nil)
+	p.py, p.stacks = py, newStacks(py, s.w, nil)
 	s.settle(p, interps)
 	if len(interps) > probes.MaxPlaces {
 		s.prog.note(s.o.Words, s.tooMany(p, len(interps)))
 	}
-	if err := s.probes.Observe(py, p.addresses(), plan, s.o.Follow); err != nil {
+	s.endow(p)
+	if err := s.probes.Observe(py, p.addresses(), p.plan, s.o.Follow); err != nil {
 		p.places = nil
 		return err
 	}
 	p.since = now()
 	s.noteTarget(p, p.since, interps[0])
+	s.noteDetail(p, p.since)
 	s.name(p)
 	return nil
 }

@@ -20,6 +20,8 @@ type process struct {
 	places   []place          // its interpreters, as records name them; none until they are observed
 	head     uint64           // cpython.InterpretersHead when places was made
 	plan     probes.Plan
+	level    level
+	charged  uint64     // hits of its probes that the meter has
 	since    trace.Time // when places was made
 	threads  map[int32]*thread
 	stacks   *stacks

@@ -25,6 +25,7 @@ type Options struct {
 	Backend      probes.Backend
 	SampleHz     int
 	RingBytes    int
+	MaxOverhead  float64 // detail auto: share of time that probes may cost a process
 	NoCallstacks bool
 	Force        bool // record a target that is being traced
 	Debuginfod   bool // fetch symbols of the interpreters from the servers that the environment names
@@ -66,8 +67,10 @@ type session struct {
 	begun   time.Time
 	clocked time.Time
 	looked  time.Time
-	starts  []*starting // execed, interpreter not found yet
-	stub    bool        // the launched command has not become itself yet
+	meter   meter
+	perHit  map[cpython.Cost]time.Duration // with its record
+	starts  []*starting                    // execed, interpreter not found yet
+	stub    bool                           // the launched command has not become itself yet
 	prog    progress
 	sum     Summary
 }
@@ -97,6 +100,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		return s.sum, err
 	}
 	defer s.ends.close()
+	if err := s.calibrate(); err != nil {
+		return s.sum, err
+	}
 	if err := s.create(); err != nil {
 		return s.sum, err
 	}
@@ -121,6 +127,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		cmd.release()
 	}
 	err = s.loop(ctx)
+	s.stopMeter()
 	if last := s.finish(); !errors.Is(err, ErrOutput) { // else it fails for the same reason
 		err = errors.Join(err, last)
 	}
@@ -162,7 +169,7 @@ func (s *session) create() error {
 		Release: u.release, Version: u.version, Machine: u.machine, TracerVersion: s.o.Version,
 	})
 	s.d = newDispatcher(s.w)
-	s.d.onFork, s.d.onExec, s.d.onExit = s.forked, s.execed, s.exited
+	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},
@@ -270,6 +277,10 @@ func (s *session) consume(all bool) {
 func (s *session) housekeep() error {
 	s.findStarted()
 	s.reap()
+	s.tick()
+	if err := s.govern(); err != nil {
+		return err
+	}
 	due := time.Since(s.looked) > checkEvery
 	for _, p := range s.d.procs {
 		if err := s.checkInterpreters(p, due); err != nil {

@@ -77,6 +77,7 @@ const (
 // execed is called when a target became another program.
 func (s *session) execed(p *process, at trace.Time) {
 	s.stub = false
+	s.charge(p)
 	err := s.probes.Unhook(int(p.pid))
 	if !p.exited {
 		err = errors.Join(err, s.probes.Watch(int(p.pid), s.o.Follow))
@@ -160,6 +161,7 @@ func (s *session) exited(p *process) {
 // release ends the recording of one target.
 func (s *session) release(p *process) {
 	s.alive--
+	s.charge(p)
 	s.ends.drop(p.pid)
 	if err := s.probes.Forget(int(p.pid)); err != nil {
 		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: detach: %v", p.pid, err))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,9 +63,13 @@ type recorder struct {
 	trace string
 }
 
-// startRecord starts gilscope and returns once it says that it records.
+// startRecord starts gilscope and returns once it says that it records. Tests
+// name the detail that they are about, or mean waits.
 func startRecord(t testing.TB, args ...string) *recorder {
 	t.Helper()
+	if !slices.Contains(args, "--detail") {
+		args = append([]string{"--detail", "waits"}, args...)
+	}
 	r := &recorder{trace: filepath.Join(t.TempDir(), "t.pftrace"), words: new(bytes.Buffer), ended: make(chan struct{})}
 	r.cmd = exec.Command(gilscope, append([]string{"record", "-v", "-o", r.trace, "--no-event-callstacks"}, args...)...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -59,10 +59,8 @@ func (s *Session) Observe(p *cpython.Process, places []Place, plan Plan, follow 
 	if err := s.numberThreads(p); err != nil {
 		return err
 	}
-	for _, g := range groups(plan.Hooks) {
-		if err := s.attach(p.PID, g, follow); err != nil {
-			return fmt.Errorf("attach to pid %d: %v: %w: try another --gil-backend", p.PID, g, permission(err))
-		}
+	if err := s.Attach(p.PID, plan, follow); err != nil {
+		return err
 	}
 	return s.Describe(p, places, follow)
 }

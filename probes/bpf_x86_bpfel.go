@@ -70,7 +70,8 @@ const (
 	bpfRecKindREC_ENTER  bpfRecKind = 7
 	bpfRecKindREC_FORK   bpfRecKind = 8
 	bpfRecKindREC_EXEC   bpfRecKind = 9
-	bpfRecKindREC_EXIT   bpfRecKind = 10
+	bpfRecKindREC_BRAKE  bpfRecKind = 10
+	bpfRecKindREC_EXIT   bpfRecKind = 11
 )
 
 type bpfScratch struct {
@@ -144,6 +145,12 @@ type bpfThread struct {
 	Place   uint16
 }
 
+type bpfUsage struct {
+	_     structs.HostLayout
+	Hits  uint64
+	Limit uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -154,6 +161,7 @@ const (
 	bpfMapScratches         = "scratches"
 	bpfMapTargets           = "targets"
 	bpfMapThreads           = "threads"
+	bpfMapUsages            = "usages"
 	bpfProgCondSignal       = "cond_signal"
 	bpfProgCondTimedwait    = "cond_timedwait"
 	bpfProgCpuSample        = "cpu_sample"
@@ -234,6 +242,7 @@ type bpfMapSpecs struct {
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Targets   *ebpf.MapSpec `ebpf:"targets"`
 	Threads   *ebpf.MapSpec `ebpf:"threads"`
+	Usages    *ebpf.MapSpec `ebpf:"usages"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -270,6 +279,7 @@ type bpfMaps struct {
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Targets   *ebpf.Map `ebpf:"targets"`
 	Threads   *ebpf.Map `ebpf:"threads"`
+	Usages    *ebpf.Map `ebpf:"usages"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -280,6 +290,7 @@ func (m *bpfMaps) Close() error {
 		m.Scratches,
 		m.Targets,
 		m.Threads,
+		m.Usages,
 	)
 }
 

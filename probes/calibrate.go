@@ -3,6 +3,7 @@ package probes
 import (
 	"fmt"
 	"os"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -40,9 +41,9 @@ var kinds = []struct {
 const skipMove = 5
 
 // Calibrate measures what a hit costs on this machine, for each kind of site,
-// on private functions of this very process. It takes some 50 ms and needs a
-// session that records nothing else.
-func (s *Session) Calibrate() ([]PerHit, error) {
+// on private functions of this very process. It takes some milliseconds (single-stepped
+// ones: 50) and needs a session that records nothing else.
+func (s *Session) Calibrate(costs ...cpython.Cost) ([]PerHit, error) {
 	gil, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, fmt.Errorf("calibrate: memory for a GIL: %w", err)
@@ -56,9 +57,12 @@ func (s *Session) Calibrate() ([]PerHit, error) {
 	if err := s.put(pid, &self); err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
-	defer s.Forget(pid)
+	defer s.objs.Targets.Delete(uint32(pid))
 	var out []PerHit
 	for _, k := range kinds {
+		if !slices.Contains(costs, k.cost) {
+			continue
+		}
 		hit, err := s.calibrate(pid, k.cost, k.hit, k.addr(), addr)
 		if err != nil {
 			return out, fmt.Errorf("calibrate %v sites: %w", k.cost, permission(err))
@@ -78,7 +82,7 @@ func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr,
 	if err := s.attach(pid, group{{Program: bpfProgCondSignal, Site: site}}, false); err != nil {
 		return PerHit{}, err
 	}
-	defer s.Unhook(pid)
+	defer s.unhookLater(pid)
 	return PerHit{cost, shortest(hit, gil+foreign) - base, shortest(hit, gil+switchCond) - base}, nil
 }
 

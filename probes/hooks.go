@@ -61,11 +61,20 @@ type sharedHook struct {
 
 // Close gives up one use of the probe.
 func (h *sharedHook) Close() error {
+	if l := h.release(); l != nil {
+		return l.Close()
+	}
+	return nil
+}
+
+// release is Close, but leaves it to the caller to close the link if this was
+// the last use.
+func (h *sharedHook) release() closer {
 	if h.users--; h.users > 0 {
 		return nil
 	}
 	delete(h.s.shared, h.id)
-	return h.link.Close()
+	return h.link
 }
 
 // Attach cookies, see bpf/gil.h.

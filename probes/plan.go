@@ -15,6 +15,7 @@ type Detail string
 const (
 	Waits Detail = "waits" // every wait that sleeps, with its holder
 	Full  Detail = "full"  // and every take and drop
+	Auto  Detail = "auto"  // full as long as that costs little, else waits
 )
 
 // Backend is where the knowledge about the GIL comes from.

@@ -24,6 +24,7 @@ const (
 	KindEnter  = uint8(bpfRecKindREC_ENTER)
 	KindFork   = uint8(bpfRecKindREC_FORK)
 	KindExec   = uint8(bpfRecKindREC_EXEC)
+	KindBrake  = uint8(bpfRecKindREC_BRAKE)
 	KindExit   = uint8(bpfRecKindREC_EXIT)
 )
 
@@ -171,7 +172,7 @@ func (b *Batch) Next(all bool) (Record, bool) {
 func (b *Batch) Urgent() bool {
 	for _, r := range b.refs[b.next:] {
 		h := (*Rec)(unsafe.Pointer(&b.arena[r.off]))
-		if h.Kind == KindExec || h.Kind == KindFork && h.Arg != h.Tgid || h.Kind == KindExit && h.Flags&FlagLast != 0 {
+		if h.Kind == KindExec || h.Kind == KindBrake || h.Kind == KindFork && h.Arg != h.Tgid || h.Kind == KindExit && h.Flags&FlagLast != 0 {
 			return true
 		}
 	}

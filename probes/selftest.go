@@ -42,7 +42,7 @@ func SelfTest() ([]Check, []PerHit) {
 // checkCost measures what hits cost here.
 func (s *Session) checkCost() (Check, []PerHit) {
 	c := Check{Name: "cost of a probe hit"}
-	hits, err := s.Calibrate()
+	hits, err := s.Calibrate(cpython.NOP5, cpython.Emulated, cpython.SingleStepped)
 	if err != nil {
 		c.Err = err
 		return c, hits

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -34,6 +35,8 @@ type Session struct {
 	links  []closer         // of what serves all targets
 	hooks  map[int][]closer // by target
 	shared map[hookID]*sharedHook
+	usage  *ebpf.Memory // struct usage by the low bits of the pid
+	leave  sync.WaitGroup
 	raw    ringbuf.Record
 }
 
@@ -74,6 +77,10 @@ func (s *Session) load(o Options) error {
 	if err := spec.LoadAndAssign(&s.objs, nil); err != nil {
 		return loadError(err)
 	}
+	if s.usage, err = s.objs.Usages.Memory(); err != nil {
+		s.objs.Close()
+		return fmt.Errorf("map the counters of hits: %w", err)
+	}
 	s.ring, err = ringbuf.NewReader(s.objs.Ring)
 	if err != nil {
 		s.objs.Close()
@@ -92,12 +99,17 @@ func loadError(err error) error {
 	return fmt.Errorf("load BPF programs: %w: please report this with the output of `gilscope doctor`", err)
 }
 
-// attachAlways attaches the programs that serve all targets.
-func (s *Session) attachAlways(hz int) error {
-	for _, p := range []*ebpf.Program{
+// always are the tracing programs that serve all targets.
+func (s *Session) always() []*ebpf.Program {
+	return []*ebpf.Program{
 		s.objs.SchedProcessExit, s.objs.SchedProcessExec, s.objs.SchedProcessFork,
 		s.objs.SchedWaking, s.objs.SchedSwitch,
-	} {
+	}
+}
+
+// attachAlways attaches the programs that serve all targets.
+func (s *Session) attachAlways(hz int) error {
+	for _, p := range s.always() {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w: needs CAP_BPF and CAP_PERFMON, run as root", p, permission(err))
@@ -182,6 +194,7 @@ func (s *Session) Detach() error {
 		errs = append(errs, l.Close())
 	}
 	s.links = nil
+	s.leave.Wait()
 	return errors.Join(errs...)
 }
 

@@ -71,6 +71,9 @@ func (p *page) gil(r *analyze.Report, g *analyze.GILRow, top int) {
 	if g.WaitErrorShare > 0.02 {
 		p.line("  accuracy  a thread's total wait may be off by %.0f%%: the GIL changes hands in microseconds", 100*g.WaitErrorShare)
 	}
+	if s := g.FullShare; s != nil && *s > 0 && *s < 1 {
+		p.line("  holds     every take and drop was recorded in %s of the time; the rest would have cost too much", percent(s))
+	}
 	p.line("  switching interval %s, %s, forced drops %s, voluntary %s", maybe(g.SwitchIntervalNS),
 		count(s.DropRequests, "drop request"), maybeCount(s.ForcedDrops), maybeCount(s.VoluntaryDrops))
 	if s.RequestToDropP50NS != nil {

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +28,8 @@ type recordOptions struct {
 	duration     time.Duration
 	output       string
 	detail       string
+	maxOverhead  string
+	overhead     float64
 	backend      string
 	hz           int
 	ringMiB      int
@@ -48,7 +52,8 @@ Perfetto (gilscope view) and in gilscope report. Ctrl-C ends the recording and k
 
 Details:
   waits  every GIL wait that sleeps, with the holder's stack; no probe in the target (glibc)
-  full   and every take and drop, with the reason; about 1.3 us for each pair`,
+  full   and every take and drop, with the reason; about 1.5 us for each pair (doctor measures it)
+  auto   full while the probes cost a process less than --max-overhead, else waits`,
 		Example: `  sudo gilscope record -p 4242 -d 10s -o slow.pftrace
   sudo gilscope record -o run.pftrace -- python3 app.py
   sudo gilscope record --name gunicorn --follow -d 30s
@@ -67,7 +72,8 @@ Details:
 	f.BoolVar(&o.follow, "follow", false, "record the children, too: fork, spawn, subprocess (default for a command: yes)")
 	f.DurationVarP(&o.duration, "duration", "d", 0, "end after this time (default: at Ctrl-C, or with the last target)")
 	f.StringVarP(&o.output, "output", "o", "gilscope.pftrace", "trace to write")
-	f.StringVar(&o.detail, "detail", "waits", "waits or full")
+	f.StringVar(&o.detail, "detail", "auto", "auto, waits or full")
+	f.StringVar(&o.maxOverhead, "max-overhead", "2%", "detail auto: how much time probes may cost a process")
 	f.StringVar(&o.backend, "gil-backend", "auto", "auto, futex, condvar or take_gil")
 	f.IntVar(&o.hz, "hz", 99, "CPU samples per second (0: none)")
 	f.IntVar(&o.ringMiB, "ring", 16, "size of the event buffer in MiB, a power of two")
@@ -84,8 +90,8 @@ func (o *recordOptions) check() error {
 		return usageErrorf("nothing to record: give -p PID, --name NAME, or a command after --")
 	case (len(o.pids) > 0 || o.name != "") && len(o.command) > 0:
 		return usageErrorf("-p, --name and a command exclude each other: record running processes, or a command")
-	case o.detail != string(probes.Waits) && o.detail != string(probes.Full):
-		return usageErrorf("--detail %q is not known: use waits or full", o.detail)
+	case o.detail != string(probes.Auto) && o.detail != string(probes.Waits) && o.detail != string(probes.Full):
+		return usageErrorf("--detail %q is not known: use auto, waits or full", o.detail)
 	case o.ringMiB <= 0 || o.ringMiB > 1024 || o.ringMiB&(o.ringMiB-1) != 0:
 		return usageErrorf("--ring %d: give a power of two from 1 to 1024", o.ringMiB)
 	case o.hz < 0 || o.hz > 1000:
@@ -93,6 +99,11 @@ func (o *recordOptions) check() error {
 	case o.duration < 0:
 		return usageErrorf("--duration %v: give a time above 0", o.duration)
 	}
+	share, err := strconv.ParseFloat(strings.TrimSuffix(o.maxOverhead, "%"), 64)
+	if err != nil || !strings.HasSuffix(o.maxOverhead, "%") || !(share > 0) || share > 100 {
+		return usageErrorf("--max-overhead %q: give a percentage above 0, such as 2%%", o.maxOverhead)
+	}
+	o.overhead = share / 100
 	for _, pid := range o.pids {
 		if pid <= 0 {
 			return usageErrorf("-p %d: give the number of a process", pid)
@@ -114,7 +125,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	sum, err := collector.Record(ctx, collector.Options{
 		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
 		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
-		SampleHz: o.hz, RingBytes: o.ringMiB << 20, NoCallstacks: o.noCallstacks,
+		SampleHz: o.hz, RingBytes: o.ringMiB << 20, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
 		Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
 	})
 	if err != nil {

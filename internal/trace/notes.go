@@ -2,7 +2,7 @@ package trace
 
 // Names of notes, and the keys their Args have. "ns" values are integers.
 const (
-	// NoteRecording opens a recording: version, kernel, arch, detail (waits|full),
+	// NoteRecording opens a recording: version, kernel, arch, detail (waits|full|auto; auto is no level, NoteDetail tells it),
 	// cpus, sample_hz.
 	NoteRecording = "recording"
 	// NoteTarget describes a target's interpreter when it is attached: python
@@ -36,6 +36,7 @@ const (
 	NoteGIL = "gil totals"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone), events, produced, stored,
 	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,
-	// recorder_cpu_ns. Its presence is the footer.
+	// recorder_cpu_ns; ns_per_hit (what a probe hit cost, as calibrated at the start) and overhead_ppm (what the
+	// programs on context switches and the probes cost the machine, of one CPU). Its presence is the footer.
 	NoteEnd = "end"
 )

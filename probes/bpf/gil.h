@@ -25,6 +25,35 @@ static __always_inline struct target *current_target(u32 *tgid, u32 *tid)
 	return bpf_map_lookup_elem(&targets, tgid);
 }
 
+/* Counts a hit, and says whether it is one too many. */
+static __always_inline bool braked(u32 tgid, u32 tid)
+{
+	u32 slot = tgid & (USAGES - 1);
+	struct usage *u = bpf_map_lookup_elem(&usages, &slot);
+	struct rec r;
+	u64 n, limit;
+
+	if (!u)
+		return 0;
+	n = __sync_fetch_and_add(&u->hits, 1);
+	limit = READ_ONCE(u->limit);
+	if (!limit || n < limit)
+		return 0;
+	if (n == limit) {
+		begin_rec(&r, REC_BRAKE, tgid, tid);
+		send_now(&r, sizeof(r));
+	}
+	return 1;
+}
+
+/* The target whose probe was hit, if the hit is to be told. */
+static __always_inline struct target *hit_target(u32 *tgid, u32 *tid)
+{
+	struct target *t = current_target(tgid, tid);
+
+	return t && t->places_n && !braked(*tgid, *tid) ? t : NULL;
+}
+
 static __always_inline u32 drop_requested(const struct target *t, const struct rec *r)
 {
 	if (t->drop_base == 0)
@@ -91,10 +120,10 @@ SEC("uprobe.multi/cond_signal")
 int cond_signal(struct ctx_regs *ctx)
 {
 	u32 tgid, tid, place;
-	struct target *t = current_target(&tgid, &tid);
+	struct target *t = hit_target(&tgid, &tid);
 	u64 addr = ctx->di;
 
-	if (!t || !t->places_n)
+	if (!t)
 		return 0;
 	place = place_at(t, addr, COND_OFF, SWITCH_COND_OFF + 1);
 	if (place >= MAX_PLACES)
@@ -114,10 +143,10 @@ SEC("uprobe.multi/cond_timedwait")
 int cond_timedwait(struct ctx_regs *ctx)
 {
 	u32 tgid, tid, place;
-	struct target *t = current_target(&tgid, &tid);
+	struct target *t = hit_target(&tgid, &tid);
 	u64 addr = ctx->di;
 
-	if (!t || !t->places_n)
+	if (!t)
 		return 0;
 	place = place_at(t, addr, COND_OFF, COND_OFF + 1);
 	if (place < MAX_PLACES)
@@ -157,9 +186,9 @@ SEC("uprobe.multi/take_gil")
 int take_gil(struct ctx_regs *ctx)
 {
 	u32 tgid, tid;
-	struct target *t = current_target(&tgid, &tid);
+	struct target *t = hit_target(&tgid, &tid);
 
-	if (t && t->places_n)
+	if (t)
 		wait_begins(t, REC_ENTER, tgid, tid, place_of_arg(t, ctx));
 	return 0;
 }
@@ -169,9 +198,9 @@ SEC("uretprobe.multi/take_gil")
 int take_gil_return(struct ctx_regs *ctx)
 {
 	u32 tgid, tid;
-	struct target *t = current_target(&tgid, &tid);
+	struct target *t = hit_target(&tgid, &tid);
 
-	if (t && t->places_n)
+	if (t)
 		took(t, tgid, tid, place_held(t, tid, 0));
 	return 0;
 }
@@ -180,9 +209,9 @@ SEC("uprobe.multi/drop_gil")
 int drop_gil(struct ctx_regs *ctx)
 {
 	u32 tgid, tid;
-	struct target *t = current_target(&tgid, &tid);
+	struct target *t = hit_target(&tgid, &tid);
 
-	if (t && t->places_n)
+	if (t)
 		dropped(t, tgid, tid, place_held(t, tid, 0), read_u64(ctx->sp), ctx->sp + 8);
 	return 0;
 }

@@ -19,12 +19,25 @@ static __always_inline void number(u32 tgid, u32 level, struct task_struct *task
 		bpf_map_update_elem(&host_tids, &key, &tid, BPF_ANY);
 }
 
+/* The child may spend what its parent has left. */
+static __always_inline void inherit_usage(u32 parent, u32 child)
+{
+	u32 from = parent & (USAGES - 1), to = child & (USAGES - 1);
+	struct usage *p = bpf_map_lookup_elem(&usages, &from), *c = bpf_map_lookup_elem(&usages, &to);
+
+	if (!p || !c || p == c)
+		return;
+	c->hits = 0;
+	c->limit = p->limit && p->hits >= p->limit ? 1 : p->limit ? p->limit - p->hits : 0;
+}
+
 /* Makes the child a target like its parent, in whose image it is made. */
 static __always_inline bool follow(struct target *parent, struct task_struct *child, bool shared)
 {
 	u32 tgid = child->tgid;
 	struct target *t;
 
+	inherit_usage(parent->tgid, tgid);
 	if (bpf_map_update_elem(&targets, &tgid, parent, BPF_ANY))
 		return 0;
 	t = bpf_map_lookup_elem(&targets, &tgid);

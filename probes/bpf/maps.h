@@ -53,6 +53,14 @@ struct {
 #define WINDOW 1024
 #define FRAME_BYTES 112
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, USAGES);
+	__type(key, u32);
+	__type(value, struct usage);
+} usages SEC(".maps");
+
 /* Where sched and sample programs build a record. They run with interrupts
  * off, so one buffer per CPU is enough; uprobe programs can be preempted and
  * use their own stack instead. */

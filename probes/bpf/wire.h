@@ -18,6 +18,7 @@ enum rec_kind {
 	REC_ENTER,    /* tid enters take_gil */
 	REC_FORK,     /* tid created peer, a thread of process arg: of its own, or the first of a new one */
 	REC_EXEC,     /* tgid became another program */
+	REC_BRAKE,    /* the probes of tgid were hit as often as they may, and tell nothing from now on */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
 };
 
@@ -125,6 +126,15 @@ struct target {
 	__u32 cond_shift; /* how much lower the words of a condition variable lie than in glibc 2.36 */
 	__u32 window; /* 1: frames lie side by side (3.11+), so one read gets several */
 	struct place places[MAX_PLACES];
+};
+
+/* How often the probes of a target were hit, and how often they may be: from
+ * then on they return at once (0: without a limit). By the low bits of the pid;
+ * in memory that the reader shares, who alone sets the limit. */
+#define USAGES 4096
+struct usage {
+	__u64 hits;
+	__u64 limit;
 };
 
 /* A thread as its own pid namespace numbers it. */

@@ -1,0 +1,196 @@
+package collector
+
+import (
+	"fmt"
+	"time"
+
+	"gilscope/internal/cpython"
+	"gilscope/internal/trace"
+	"gilscope/probes"
+)
+
+// The governor keeps what probes cost a target below a share of time: each
+// process starts at detail full, steps down to waits when its hits cost more
+// over a window, and tries again when that may be over. The probes count the hits
+// of a window themselves and fall silent at the last one that it has; so a burst
+// is over budget by no more than what the traps cost until they are off.
+const (
+	window   = 250 * time.Millisecond
+	calm     = 5 * time.Second // at full for so long: the next step down is a new matter
+	firstTry = time.Second
+	lastTry  = 64 * time.Second
+)
+
+// level is the detail at which a process is recorded now.
+type level struct {
+	high, low probes.Plan // detail full, and what is left when that costs too much
+	governed  bool
+	full      bool
+	since     time.Time     // of the level
+	renewed   time.Time     // when the present window began
+	pause     time.Duration // how long to stay down next time
+}
+
+// calibrate measures what hits cost, before there are targets.
+func (s *session) calibrate() error {
+	s.perHit = map[cpython.Cost]time.Duration{}
+	if s.o.Detail == probes.Waits && (s.o.Backend == probes.AutoBackend || s.o.Backend == probes.Futex) {
+		return nil // no probe
+	}
+	hits, err := s.probes.Calibrate(cpython.NOP5, cpython.Emulated)
+	if err != nil {
+		return err
+	}
+	for _, h := range hits {
+		s.perHit[h.Cost] = h.Record
+	}
+	if s.o.Verbose {
+		fmt.Fprintf(s.o.Words, "a hit with its record costs %v here (%v at a nop5)\n", s.perHit[cpython.Emulated], s.perHit[cpython.NOP5])
+	}
+	return nil
+}
+
+// hitCost is what a hit of the plan's dearest site costs.
+func (s *session) hitCost(p probes.Plan) time.Duration {
+	worst := time.Duration(0)
+	for _, h := range p.Hooks {
+		worst = max(worst, s.perHit[h.Site.Cost])
+	}
+	return max(worst, 1)
+}
+
+// choose plans how to observe a process: at the detail that was asked for, or
+// governed between the two. What cannot be seen in full is seen at waits.
+func (s *session) choose(p *process, py *cpython.Process) error {
+	var err error
+	if s.o.Detail != probes.Auto {
+		p.plan, err = probes.NewPlan(py, s.o.Detail, s.o.Backend)
+		return err
+	}
+	high, fullErr := probes.NewPlan(py, probes.Full, s.o.Backend)
+	low, lowErr := probes.NewPlan(py, probes.Waits, s.o.Backend)
+	switch {
+	case fullErr == nil && lowErr == nil:
+		p.level = level{high: high, low: low, governed: true, full: true}
+		p.plan = high
+		return nil
+	case fullErr == nil:
+		p.plan = high
+		return nil
+	}
+	p.plan = low
+	return lowErr
+}
+
+// quota is how many hits a process has for a window.
+func (s *session) quota(p *process) uint64 {
+	return uint64(float64(window) * s.o.MaxOverhead / float64(s.hitCost(p.level.high)))
+}
+
+// endow gives a process its first window at a level.
+func (s *session) endow(p *process) {
+	p.charged = s.probes.Hits(int(p.pid))
+	l := &p.level
+	l.since, l.renewed = time.Now(), time.Now()
+	switch {
+	case !l.governed || !l.full && len(l.low.Hooks) > 0:
+		s.probes.AllowAll(int(p.pid))
+	case l.full:
+		s.probes.Allow(int(p.pid), s.quota(p))
+	}
+}
+
+// noteDetail says in the trace at which level a process is from now on.
+func (s *session) noteDetail(p *process, at trace.Time) {
+	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteDetail, Args: []trace.Arg{{Key: "detail", Text: string(p.plan.Detail)}}})
+}
+
+// govern renews windows, and lets those try again that have waited long enough.
+func (s *session) govern() error {
+	for _, p := range s.d.procs {
+		l := &p.level
+		if !l.governed || p.exited || len(p.places) == 0 {
+			continue
+		}
+		if l.full && time.Since(l.renewed) >= window {
+			l.renewed = time.Now()
+			s.probes.Allow(int(p.pid), s.quota(p))
+			if time.Since(l.since) >= calm {
+				l.pause = 0
+			}
+		}
+		if !l.full && time.Since(l.since) >= l.pause {
+			if err := s.raise(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// braked is called when a process has used up its window: its probes are silent
+// by now. Processes with common probes step down together, for a probe costs
+// whoever maps the file.
+func (s *session) braked(p *process, at trace.Time) {
+	for _, q := range s.d.procs {
+		if q == p || s.o.Follow {
+			s.lower(q, at)
+		}
+	}
+}
+
+func (s *session) lower(p *process, at trace.Time) {
+	l := &p.level
+	if !l.governed || !l.full || p.exited || len(p.places) == 0 {
+		return
+	}
+	s.probes.Hush(int(p.pid))
+	s.charge(p)
+	p.plan, l.full, l.since = l.low, false, time.Now()
+	l.pause = min(max(2*l.pause, firstTry), lastTry)
+	s.endow(p)
+	if err := s.probes.Attach(int(p.pid), l.low, s.o.Follow); err != nil {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: %v", p.pid, err))
+	}
+	for _, g := range p.gils() {
+		g.setFull(false, at)
+	}
+	s.noteDetail(p, at)
+}
+
+func (s *session) raise(p *process) error {
+	l := &p.level
+	p.plan, l.full = l.high, true
+	s.endow(p) // a burst at once must not find it without a limit
+	if err := s.probes.Attach(int(p.pid), l.high, s.o.Follow); err != nil {
+		p.plan, l.full, l.since = l.low, false, time.Now()
+		return nil // it has just ended, or something in it changed: later, perhaps
+	}
+	at := now()
+	for _, g := range p.gils() {
+		g.setFull(true, at)
+	}
+	s.noteDetail(p, at)
+	return nil
+}
+
+// setFull changes what is known of the GIL from now on: at full every take and
+// drop, else what samples of its fields tell.
+func (g *gil) setFull(full bool, at trace.Time) {
+	if g.full == full {
+		return
+	}
+	g.full, g.partly, g.from = full, true, at
+	if full {
+		g.busy = busyShare{emit: g.busy.emit, start: at}
+		return
+	}
+	for _, t := range g.proc.threads {
+		if t.holds == g {
+			g.holdEnds(t, at, trace.DropUnknown)
+		}
+	}
+	g.flushHandOff()
+	g.busy.flush(at)
+	g.lane.seen = max(g.lane.seen, at)
+}
