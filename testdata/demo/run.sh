@@ -16,6 +16,7 @@ ready=$(mktemp)
 python3 testdata/demo/workload.py </dev/null >"$ready" &
 workload=$!
 trap 'kill "$workload" 2>/dev/null || :; wait "$workload" || :; rm -f "$ready"' EXIT
+trap 'exit 1' HUP INT PIPE TERM # the shell then runs the line above, which it does not when a signal ends it
 tries=0
 until grep -q ready "$ready"; do
 	kill -0 "$workload" 2>/dev/null && [ $tries -lt 100 ] || { echo "demo: the workload did not start" >&2; exit 4; }
