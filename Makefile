@@ -51,6 +51,10 @@ live: build ## the tests that trace live processes; root, or sudo
 		exit 1; \
 	fi
 
+.PHONY: matrix
+matrix: build ## record on every interpreter, and write the table in README.md (root)
+	go test -count=1 -timeout 20m ./livetest -run TestMatrix -readme $(CURDIR)/README.md
+
 .PHONY: generate
 generate: ## compile the BPF programs; needs clang-14, llvm-strip-14, libbpf headers
 	go generate ./probes

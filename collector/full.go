@@ -66,8 +66,11 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	if s.time < g.from {
 		return
 	}
-	if t.holds == g {
+	switch {
+	case t.holds == g:
 		g.holdEnds(t, s.time, reason)
+	case g.full:
+		g.count(t, s) // it took before the probes came, or was on its way to where they are
 	}
 	g.lane.known = true
 	g.lane.set(s.time, 0)

@@ -5,6 +5,7 @@ import "gilscope/internal/trace"
 // Futex words of the GIL by offset (glibc x86-64: cond 32, mutex 80,
 // switch_cond 120, switch_mutex 168 in struct _gil_runtime_state).
 const (
+	wordCondLock = 64 // who comes out of a wait slice or signals wants this lock of the condition variable
 	wordCondLo   = 72 // a wait slice sleeps here; a drop wakes
 	wordCondHi   = 76
 	wordMutex    = 80
@@ -29,7 +30,7 @@ type gil struct {
 	interval trace.Time
 	full     bool       // takes and drops are seen
 	partly   bool       // but not all the time
-	from     trace.Time // since when they are, if partly
+	from     trace.Time // since when they are
 	words    bool       // futex words tell what a thread sleeps on (glibc)
 	lane     lane
 	emit     func(trace.Event)
@@ -123,7 +124,7 @@ type block struct {
 func (g *gil) sleeps(t *thread, b block) {
 	s := b.sample
 	mine := s.locked && s.holder == t.tid
-	taking := (b.waiting && b.word >= wordCondLo && b.word <= wordMutex && !mine) || (t.slice && !g.words)
+	taking := b.takes(t) && !mine || (t.slice && !g.words)
 	t.slice = false
 	if !taking && b.waiting && b.word >= wordSwitchLo {
 		g.sleepsInDrop(t, b)
@@ -151,6 +152,15 @@ func (g *gil) sleeps(t *thread, b block) {
 	g.blocks(t, b)
 }
 
+// takes says that the thread sleeps on its way to the GIL. The lock of the
+// condition variable is also wanted by who dropped the GIL and signals that.
+func (b *block) takes(t *thread) bool {
+	if !b.waiting {
+		return false
+	}
+	return b.word >= wordCondLo && b.word <= wordMutex || b.word == wordCondLock && b.holder != t.tid
+}
+
 // sleepsInDrop handles a thread that sleeps in its drop until another thread has
 // taken the GIL. If it was asked to drop it waits to have the GIL again.
 func (g *gil) sleepsInDrop(t *thread, b block) {
@@ -168,8 +178,7 @@ func (g *gil) preempted(t *thread, b block) {
 	if t.wait.open || b.locked && b.holder == t.tid {
 		return
 	}
-	entering := b.waiting && b.word >= wordCondLo && b.word <= wordMutex
-	if entering || t.asked {
+	if b.takes(t) || t.asked {
 		t.wait = wait{open: true, of: g, guess: true, begin: b.time, end: b.time, sleep: b.time}
 	}
 }

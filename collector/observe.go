@@ -29,6 +29,9 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		return err
 	}
 	p.since = now()
+	for _, g := range p.gils() {
+		g.from = p.since
+	}
 	s.noteTarget(p, p.since, interps[0])
 	s.noteDetail(p, p.since)
 	s.name(p)

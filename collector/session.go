@@ -185,6 +185,9 @@ func (s *session) attach(py *cpython.Process) error {
 	if err != nil {
 		return err
 	}
+	if err := py.Alive(); err != nil { // its pid may be another process's by now
+		return err
+	}
 	return s.observe(p, py)
 }
 

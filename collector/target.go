@@ -78,12 +78,11 @@ const (
 func (s *session) execed(p *process, at trace.Time) {
 	s.stub = false
 	s.charge(p)
-	err := s.probes.Unhook(int(p.pid))
+	s.probes.UnhookLater(int(p.pid))
 	if !p.exited {
-		err = errors.Join(err, s.probes.Watch(int(p.pid), s.o.Follow))
-	}
-	if err != nil {
-		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d became another program: %v", p.pid, err))
+		if err := s.probes.Watch(int(p.pid), s.o.Follow); err != nil {
+			s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d became another program: %v", p.pid, err))
+		}
 	}
 	s.starts = slices.DeleteFunc(s.starts, func(st *starting) bool { return st.p == p })
 	s.starts = append(s.starts, newStarting(p))

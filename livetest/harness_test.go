@@ -142,14 +142,21 @@ type recording struct {
 // that were under way when it began are seen only from their next sleep on.
 const edge = 30e6 // ns
 
-// recordTruth runs a truth program and records it for a while.
-func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, args ...string) recording {
+// startProgram starts a truth program, which may have arguments.
+func startProgram(t testing.TB, in testpy.Interpreter, program string) *testpy.Proc {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", program+".py"))
+	name, args, _ := strings.Cut(program, " ")
+	script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", name+".py"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := testpy.StartScript(t, in, script)
+	return testpy.StartScript(t, in, script, strings.Fields(args)...)
+}
+
+// recordTruth runs a truth program and records it for a while.
+func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, args ...string) recording {
+	t.Helper()
+	p := startProgram(t, in, program)
 	r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", duration}, args...)...)
 	r.wait(t)
 	if err := p.Stop(); err != nil {

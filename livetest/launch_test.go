@@ -217,10 +217,15 @@ func TestLaunchWrapped(t *testing.T) {
 	}
 }
 
-// TestLaunchChild: Python that is started as a child is not recorded, which is said.
+// TestLaunchChild: Python that is started as a child is recorded, or it is said that it is not.
 func TestLaunchChild(t *testing.T) {
-	o, _ := launch(t, []string{"sh", "-c", testpy.One(t, "3.11").Path + " -c pass; exit 3"})
-	o.wants(t, 3, "no Python was found in", "child processes not recorded: 1")
+	script := testpy.One(t, "3.11").Path + " -c pass; exit 3"
+	o, path := launch(t, []string{"sh", "-c", script})
+	o.wants(t, 3, "no Python was found in", "pid ")
+	if n := len(notes(readTrace(t, path), trace.NoteTarget)); n != 1 {
+		t.Errorf("%d interpreters in the trace, want that of the child", n)
+	}
+	run(t, []string{"record", "--follow=false", "-o", path, "--", "sh", "-c", script}).wants(t, 3, "child processes not recorded: 1")
 }
 
 // TestLaunchNotPython: scheduling only, and a word about it.

@@ -7,9 +7,9 @@ import (
 	"gilscope/internal/testpy"
 )
 
-// TestWaits records, without a probe, a program of each kind.
+// TestWaits records, without a probe, a program of each kind; TestMatrix has two more.
 func TestWaits(t *testing.T) {
-	for _, program := range []string{"convoy", "native_hold", "c_calls", "cpu_threads", "mix", "churn", "many_threads"} {
+	for _, program := range []string{"convoy", "c_calls", "cpu_threads", "churn", "many_threads"} {
 		for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.13") {
 			t.Run(program+"/"+in.Name, func(t *testing.T) {
 				r := recordTruth(t, in, program, "2s")
@@ -17,19 +17,6 @@ func TestWaits(t *testing.T) {
 				checkBlame(t, r)
 			})
 		}
-	}
-}
-
-// TestInterpreters records one program on every interpreter there is: who
-// waited, how long, because of which line and which C function.
-func TestInterpreters(t *testing.T) {
-	for _, in := range testpy.All(t) {
-		t.Run(in.Name, func(t *testing.T) {
-			r := recordTruth(t, in, "native_hold", "1500ms")
-			checkWaits(t, r, 0.02)
-			checkBlame(t, r)
-			checkNative(t, r, "usleep")
-		})
 	}
 }
 

@@ -112,8 +112,8 @@ func checkAccount(t *testing.T, r recording, tid int32, share float64) {
 }
 
 // checkBlame holds the report to the right holder, function and line for at
-// least 95 % of the waited time that it blames on a thread.
-func checkBlame(t *testing.T, r recording) {
+// least 95 % of the waited time that it blames on a thread, and returns the share.
+func checkBlame(t *testing.T, r recording) float64 {
 	t.Helper()
 	var blamed, right, own, unseen int64
 	wrong := map[string]int64{}
@@ -155,7 +155,9 @@ func checkBlame(t *testing.T, r recording) {
 	if blamed -= own + unseen; blamed > 0 && float64(right) < 0.95*float64(blamed) {
 		t.Errorf("blame is right for %.1f %% of %.1f ms; wrong: %v", 100*float64(right)/float64(blamed), ms(blamed), wrong)
 	}
-	t.Logf("blame right for %.2f %% of %.1f ms", 100*float64(right)/float64(max(blamed, 1)), ms(blamed))
+	percent := 100 * float64(right) / float64(max(blamed, 1))
+	t.Logf("blame right for %.2f %% of %.1f ms", percent, ms(blamed))
+	return percent
 }
 
 // ofNoRole says that the holder was in code that threads of every role run: the

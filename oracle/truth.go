@@ -17,6 +17,8 @@ type Truth struct {
 	Expect     []Expectation          `json:"expect"`
 	WaitShare  float64                `json:"wait_share"` // cpu_threads.py: the share of its time each thread should wait
 	Born       int                    `json:"born"`       // churn.py: threads started
+	// Interpreters is the interpreter in which each thread ran, by thread id (interpreters.py).
+	Interpreters map[int32]uint16 `json:"interpreters"`
 }
 
 // TruthThread is one thread's own measurement.

@@ -82,7 +82,7 @@ func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr,
 	if err := s.attach(pid, group{{Program: bpfProgCondSignal, Site: site}}, false); err != nil {
 		return PerHit{}, err
 	}
-	defer s.unhookLater(pid)
+	defer s.UnhookLater(pid)
 	return PerHit{cost, shortest(hit, gil+foreign) - base, shortest(hit, gil+switchCond) - base}, nil
 }
 

@@ -50,11 +50,12 @@ func (s *Session) limit(pid int, limit uint64) {
 // the kernel some time, so it happens behind the caller's back.
 func (s *Session) Hush(pid int) {
 	s.limit(pid, 1)
-	s.unhookLater(pid)
+	s.UnhookLater(pid)
 }
 
-// unhookLater takes the hooks of a process off without waiting for the kernel.
-func (s *Session) unhookLater(pid int) {
+// UnhookLater is Unhook, but does not wait for the kernel: that takes it a tenth
+// of a second and more, in which a program that has just begun would not be seen.
+func (s *Session) UnhookLater(pid int) {
 	for _, l := range s.hooks[pid] {
 		if shared, ok := l.(*sharedHook); ok {
 			if l = shared.release(); l == nil {

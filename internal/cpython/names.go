@@ -3,6 +3,7 @@ package cpython
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // Type flags (CPython Include/object.h).
@@ -12,17 +13,34 @@ const (
 )
 
 // ThreadNames returns the names of the threading.Thread objects by pthread
-// ident, from sys.modules['threading']._active. A thread that Python did not
-// start has none. The objects may change while they are read: a name that
-// cannot be read is left out.
+// ident, from sys.modules['threading']._active of every interpreter. A thread
+// that Python did not start has none. The objects may change while they are
+// read: a name that cannot be read is left out.
 func (p *Process) ThreadNames() (map[uint64]string, error) {
 	names := map[uint64]string{}
-	active, err := p.activeThreads()
+	err := p.addNames(names, p.interp)
 	if err != nil {
 		if gone := p.Alive(); gone != nil {
 			return names, gone
 		}
 		return names, fmt.Errorf("read the thread names of process %d: %w; names stay unknown", p.PID, err)
+	}
+	interps, err := p.Interpreters()
+	if err != nil {
+		return names, err
+	}
+	for _, i := range interps[1:] {
+		_ = p.addNames(names, i.Addr) // fails while it begins or ends: it has no names then
+	}
+	return names, p.Alive()
+}
+
+// addNames adds the names that one interpreter has. A thread that runs code of
+// several has a name in each; the one that was given to it wins.
+func (p *Process) addNames(names map[uint64]string, interp uint64) error {
+	active, err := p.activeThreads(interp)
+	if err != nil {
+		return err
 	}
 	attributes := map[uint64]uint64{} // places of _name, see instanceAttribute
 	objs, idents := []objectRead{}, []uint64{}
@@ -38,20 +56,27 @@ func (p *Process) ThreadNames() (map[uint64]string, error) {
 		objs, idents = append(objs, objectRead{addr: name}), append(idents, ident)
 	}
 	if err := p.readObjects(objs); err != nil {
-		return names, err
+		return err
 	}
 	for i := range objs {
-		if objs[i].err == nil {
+		if known, ok := names[idents[i]]; objs[i].err == nil && (!ok || byDefault(known) && !byDefault(objs[i].str())) {
 			names[idents[i]] = objs[i].str()
 		}
 	}
-	return names, p.Alive()
+	return nil
 }
 
-// activeThreads reads threading._active of the main interpreter; no entries if
-// the program never imported threading.
-func (p *Process) activeThreads() ([]dictEntry, error) {
-	modules, err := p.word(p.interp + uint64(p.Layout.InterpModules))
+// byDefault says whether a name is one that threading gives to threads that it
+// did not start (Lib/threading.py): to whichever imported it, and to those that
+// it meets later.
+func byDefault(name string) bool {
+	return name == "MainThread" || strings.HasPrefix(name, "Dummy-")
+}
+
+// activeThreads reads threading._active of an interpreter; no entries if its
+// program never imported threading.
+func (p *Process) activeThreads(interp uint64) ([]dictEntry, error) {
+	modules, err := p.word(interp + uint64(p.Layout.InterpModules))
 	if err != nil || modules == 0 {
 		return nil, err
 	}

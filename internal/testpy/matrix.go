@@ -39,11 +39,14 @@ var Matrix = []Row{
 	{"freethreaded-gil-3.13", makePythons},
 }
 
+// Is says whether an interpreter is the one of the row.
+func (r Row) Is(i Interpreter) bool { return i.named(r.Name) }
+
 // missingRows says which rows are not among all, and how to get each.
 func missingRows(all []Interpreter) []string {
 	var missing []string
 	for _, row := range Matrix {
-		if !slices.ContainsFunc(all, func(i Interpreter) bool { return i.named(row.Name) }) {
+		if !slices.ContainsFunc(all, row.Is) {
 			missing = append(missing, fmt.Sprintf("%s: run '%s'", row.Name, row.Get))
 		}
 	}

@@ -4,18 +4,20 @@
  * followed becomes a target here and now, before its first instruction.
  */
 
-/* Remembers which of the host's threads a thread in a pid namespace is. */
+/* Remembers which of the host's threads a thread in a pid namespace is. Where
+ * its struct pid lies is read as a number: to a pointer, the verifier of Linux
+ * 6.1 lets nobody add what depends on an unknown level. */
 static __always_inline void number(u32 tgid, u32 level, struct task_struct *task)
 {
 	struct ns_thread key = {tgid, 0};
-	struct pid *pid = task->thread_pid;
 	u32 tid = task->pid;
-	struct upid *own;
+	u64 own;
 
-	if (!level)
+	if (!level || bpf_core_read(&own, sizeof(own), &task->thread_pid))
 		return;
-	own = (void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
-	if (!bpf_probe_read_kernel(&key.tid, sizeof(key.tid), (void *)own + bpf_core_field_offset(struct upid, nr)))
+	own += bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid) +
+	       bpf_core_field_offset(struct upid, nr);
+	if (!bpf_probe_read_kernel(&key.tid, sizeof(key.tid), (void *)own))
 		bpf_map_update_elem(&host_tids, &key, &tid, BPF_ANY);
 }
 

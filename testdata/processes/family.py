@@ -1,7 +1,7 @@
 """Starts children one after another, each in one of the ways in argv[2:]; all of them contend, see contend.py.
 
 A way is a start method of multiprocessing, "default" for its own choice, "os.fork", "nested" (a child that forks a child),
-"busy" (forked while two other threads contend), or the path of a Python to start. A child's exit code is 10 + its number.
+"busy" (forked while two other threads contend), "daemon" (a child that forks one and ends at once), or the path of a Python to start. A child's exit code is 10 + its number.
 The children begin once stdin has a line, or has ended.
 """
 import multiprocessing
@@ -29,7 +29,12 @@ def by_fork(code, how, after=None):
         if after:
             after()
         os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if sys.version_info >= (3, 9) else os.waitpid(pid, 0)[1] >> 8
+    return ended(pid)
+
+
+def ended(pid):
+    status = os.waitpid(pid, 0)[1]
+    return -(status & 0x7f) or status >> 8
 
 
 def nested(code):
@@ -43,6 +48,19 @@ def busy(code):
     return got
 
 
+def daemon(code):
+    alive, gate = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            os._exit(contend.contend(directory, "daemon", code + 100, parent))
+        os._exit(code)
+    os.close(gate)
+    os.read(alive, 1)  # it ends with the last that has the gate
+    return ended(pid)
+
+
 def start(way, code):
     if way == "os.fork":
         return by_fork(code, way)
@@ -50,8 +68,11 @@ def start(way, code):
         return nested(code)
     if way == "busy":
         return busy(code)
+    if way == "daemon":
+        return daemon(code)
     if os.path.isabs(way):
-        return subprocess.call([way, contend.__file__, directory, "subprocess", str(code)])
+        kept = [contend.host] if contend.host >= 0 else []
+        return subprocess.call([way, contend.__file__, directory, "subprocess", str(code)], pass_fds=kept)
     return by_multiprocessing(way, code)
 
 
