@@ -28,11 +28,19 @@ func TestClip(t *testing.T) {
 	}
 }
 
+// untilStdinEnds are the programs that have no limit of their own, with what they need said.
+var untilStdinEnds = map[string][]string{"interpreters.py": {"own", "0"}}
+
 // truthRun runs a truth program with python3 to its end, and returns its truth.
 func truthRun(t *testing.T, program string) *Truth {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "python3", filepath.Join("..", "testdata", "truth", program), "0.5")
-	stdin, err := cmd.StdinPipe() // held open: the program ends by its own limit of 0.5 s
+	args, told := untilStdinEnds[program]
+	if !told {
+		args = []string{"0.5"}
+	}
+	path := filepath.Join("..", "testdata", "truth", program)
+	cmd := exec.CommandContext(t.Context(), "python3", append([]string{path}, args...)...)
+	stdin, err := cmd.StdinPipe() // held open: the others end by their own limit of 0.5 s
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +56,9 @@ func truthRun(t *testing.T, program string) *Truth {
 	lines.Buffer(nil, 64<<20)
 	if !lines.Scan() || lines.Text() != "ready" {
 		t.Fatalf("%s: first line %q, want ready", program, lines.Text())
+	}
+	if told {
+		stdin.Close()
 	}
 	var last []byte
 	for lines.Scan() {
