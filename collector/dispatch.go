@@ -19,7 +19,8 @@ type dispatcher struct {
 	hits     int64 // of them, probe hits
 	events   int64
 	repaired int64
-	children int64 // started and not recorded
+	children int64        // started and not recorded
+	given    []trace.Time // by CPU: when it was last given to a thread
 	onFork   func(parent *process, r probes.Record)
 	onExec   func(*process, trace.Time)
 	onExit   func(*process)
@@ -91,9 +92,10 @@ func (d *dispatcher) event(p *process, e trace.Event) {
 
 func (d *dispatcher) switched(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
+	before := d.gives(r.Cpu, at)
 	if r.Flags&probes.FlagPrev != 0 {
 		if t := d.join(p, r.Tid); t != nil {
-			d.leaves(p, t, r)
+			d.leaves(p, t, r, before)
 		}
 	}
 	next := int32(trace.OtherTID)
@@ -113,6 +115,15 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedSwitch, CPU: r.Cpu, TID: next, Arg: taskState(r.Arg)})
 }
 
+// gives notes that a CPU is given to a thread, and returns when it was last.
+func (d *dispatcher) gives(cpu uint16, at trace.Time) (before trace.Time) {
+	for int(cpu) >= len(d.given) {
+		d.given = append(d.given, 0)
+	}
+	before, d.given[cpu] = d.given[cpu], at
+	return before
+}
+
 // nextThread finds the thread that was switched in. The record names the
 // process of the one that left, which may be another target.
 func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
@@ -130,10 +141,11 @@ func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
 	return nil
 }
 
-// leaves handles a thread that left its CPU.
-func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
+// leaves handles a thread that left its CPU. The switch before that on this CPU
+// that is known of was at before.
+func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace.Time) {
 	at := trace.Time(r.Ts)
-	if of := t.wait.of; of != nil && of.leavesCPU(t, at) {
+	if of := t.wait.of; of != nil && of.leavesCPU(t, at, before) {
 		d.repaired++
 	}
 	if t.exited { // its very last switch
