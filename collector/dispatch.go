@@ -10,20 +10,22 @@ import (
 // dispatcher turns records into events. It knows all targets; one goroutine
 // calls it.
 type dispatcher struct {
-	w        *trace.Writer
-	procs    map[int32]*process
-	tids     map[int32]*thread // of all targets
-	now      trace.Time        // of the newest record
-	end      trace.Time        // of the recording, once it is known: what comes later is not told
-	records  int64
-	hits     int64 // of them, probe hits
-	events   int64
-	repaired int64
-	children int64 // started and not recorded
-	onFork   func(parent *process, r probes.Record)
-	onExec   func(*process, trace.Time)
-	onExit   func(*process)
-	onBrake  func(*process, trace.Time)
+	w         *trace.Writer
+	procs     map[int32]*process
+	tids      map[int32]*thread // of all targets
+	now       trace.Time        // of the newest record
+	end       trace.Time        // of the recording, once it is known: what comes later is not told
+	records   int64
+	hits      int64 // of them, probe hits
+	events    int64
+	repaired  int64
+	children  int64        // started and not recorded
+	given     []trace.Time // by CPU: when it was last given to a thread
+	onFork    func(parent *process, r probes.Record)
+	onExec    func(*process, trace.Time)
+	onExit    func(*process)
+	onBrake   func(*process, trace.Time)
+	onRefused func(probes.Record) // of a process that the caller may not trace
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -36,6 +38,10 @@ func (d *dispatcher) record(r probes.Record) {
 	d.now = max(d.now, trace.Time(r.Ts))
 	p := d.procs[int32(r.Tgid)]
 	if d.end != 0 && trace.Time(r.Ts) > d.end {
+		return
+	}
+	if p != nil && p.refused {
+		d.onRefused(r)
 		return
 	}
 	if p == nil || p.exited && r.Kind != probes.KindSwitch {
@@ -91,9 +97,10 @@ func (d *dispatcher) event(p *process, e trace.Event) {
 
 func (d *dispatcher) switched(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
+	before := d.gives(r.Cpu, at)
 	if r.Flags&probes.FlagPrev != 0 {
 		if t := d.join(p, r.Tid); t != nil {
-			d.leaves(p, t, r)
+			d.leaves(p, t, r, before)
 		}
 	}
 	next := int32(trace.OtherTID)
@@ -113,6 +120,15 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedSwitch, CPU: r.Cpu, TID: next, Arg: taskState(r.Arg)})
 }
 
+// gives notes that a CPU is given to a thread, and returns when it was last.
+func (d *dispatcher) gives(cpu uint16, at trace.Time) (before trace.Time) {
+	for int(cpu) >= len(d.given) {
+		d.given = append(d.given, 0)
+	}
+	before, d.given[cpu] = d.given[cpu], at
+	return before
+}
+
 // nextThread finds the thread that was switched in. The record names the
 // process of the one that left, which may be another target.
 func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
@@ -123,17 +139,18 @@ func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
 		return d.join(p, r.Peer)
 	}
 	for _, q := range d.procs {
-		if isTask(q.pid, int32(r.Peer)) {
+		if !q.refused && isTask(q.pid, int32(r.Peer)) {
 			return d.join(q, r.Peer)
 		}
 	}
 	return nil
 }
 
-// leaves handles a thread that left its CPU.
-func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
+// leaves handles a thread that left its CPU. The switch before that on this CPU
+// that is known of was at before.
+func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace.Time) {
 	at := trace.Time(r.Ts)
-	if of := t.wait.of; of != nil && of.leavesCPU(t, at) {
+	if of := t.wait.of; of != nil && of.leavesCPU(t, at, before) {
 		d.repaired++
 	}
 	if t.exited { // its very last switch
@@ -141,7 +158,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 		delete(d.tids, t.tid)
 	}
 	g := p.gilOf(r)
-	if g == nil {
+	if g == nil || p.exited { // its pid may be another process's by now
 		return
 	}
 	g.concerns(t)

@@ -302,20 +302,22 @@ func (g *gil) expires(t *thread, at trace.Time) {
 		return
 	}
 	w.expired = at
-	if holder := g.proc.thread(w.last); holder != nil {
+	changed := g.lane.known && g.lane.switches != w.switches
+	if holder := g.proc.thread(w.last); holder != nil && !changed {
 		holder.asked = true
 	}
 }
 
 // leavesCPU handles every switch-out, before sleeps. A thread that was asleep
 // and leaves again was switched in unseen: the kernel does not report every
-// switch. Then its sleep ended when it was last woken, at the latest now.
-// It returns whether a switch had to be repaired.
-func (g *gil) leavesCPU(t *thread, at trace.Time) bool {
+// switch. Then its sleep ended when it was last woken, or later when its CPU was
+// last given to another thread (that was at others), at the latest now. It
+// returns whether a switch had to be repaired.
+func (g *gil) leavesCPU(t *thread, at, others trace.Time) bool {
 	if t.wait.open && t.wait.blocked {
 		end := at
 		if t.woken > t.wait.sleep {
-			end = t.woken
+			end = max(t.woken, others)
 		}
 		t.wait.blocked, t.wait.end, t.wait.onCPU = false, end, at-end
 		t.lastIn = end

@@ -57,7 +57,7 @@ func (b *bench) in(at trace.Time, tid int32) {
 
 func (b *bench) leave(at trace.Time, tid int32, word uint16, s sample) bool {
 	t := b.p.thread(tid)
-	repaired := b.g.leavesCPU(t, at*us)
+	repaired := b.g.leavesCPU(t, at*us, 0)
 	s.time = at * us
 	b.g.sampled(s)
 	b.g.sleeps(t, block{sample: s, waiting: word != 0, word: word})
@@ -99,7 +99,7 @@ func TestPreemptedWaiterGoesOnWaiting(t *testing.T) {
 	b.leave(100, 12, 72, held(11, 7))
 	b.in(2000, 12)
 	tw := b.p.thread(12)
-	b.g.leavesCPU(tw, 2010*us)
+	b.g.leavesCPU(tw, 2010*us, 0)
 	b.g.preempted(tw, block{sample: held(11, 7)})
 	b.in(4000, 12)
 	b.leave(4020, 12, 72, held(11, 7))
