@@ -10,21 +10,22 @@ import (
 // dispatcher turns records into events. It knows all targets; one goroutine
 // calls it.
 type dispatcher struct {
-	w        *trace.Writer
-	procs    map[int32]*process
-	tids     map[int32]*thread // of all targets
-	now      trace.Time        // of the newest record
-	end      trace.Time        // of the recording, once it is known: what comes later is not told
-	records  int64
-	hits     int64 // of them, probe hits
-	events   int64
-	repaired int64
-	children int64        // started and not recorded
-	given    []trace.Time // by CPU: when it was last given to a thread
-	onFork   func(parent *process, r probes.Record)
-	onExec   func(*process, trace.Time)
-	onExit   func(*process)
-	onBrake  func(*process, trace.Time)
+	w         *trace.Writer
+	procs     map[int32]*process
+	tids      map[int32]*thread // of all targets
+	now       trace.Time        // of the newest record
+	end       trace.Time        // of the recording, once it is known: what comes later is not told
+	records   int64
+	hits      int64 // of them, probe hits
+	events    int64
+	repaired  int64
+	children  int64        // started and not recorded
+	given     []trace.Time // by CPU: when it was last given to a thread
+	onFork    func(parent *process, r probes.Record)
+	onExec    func(*process, trace.Time)
+	onExit    func(*process)
+	onBrake   func(*process, trace.Time)
+	onRefused func(probes.Record) // of a process that the caller may not trace
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -37,6 +38,10 @@ func (d *dispatcher) record(r probes.Record) {
 	d.now = max(d.now, trace.Time(r.Ts))
 	p := d.procs[int32(r.Tgid)]
 	if d.end != 0 && trace.Time(r.Ts) > d.end {
+		return
+	}
+	if p != nil && p.refused {
+		d.onRefused(r)
 		return
 	}
 	if p == nil || p.exited && r.Kind != probes.KindSwitch {
@@ -134,7 +139,7 @@ func (d *dispatcher) nextThread(p *process, r probes.Record) *thread {
 		return d.join(p, r.Peer)
 	}
 	for _, q := range d.procs {
-		if isTask(q.pid, int32(r.Peer)) {
+		if !q.refused && isTask(q.pid, int32(r.Peer)) {
 			return d.join(q, r.Peer)
 		}
 	}
@@ -153,7 +158,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace
 		delete(d.tids, t.tid)
 	}
 	g := p.gilOf(r)
-	if g == nil {
+	if g == nil || p.exited { // its pid may be another process's by now
 		return
 	}
 	g.concerns(t)

@@ -50,6 +50,9 @@ func (s *session) forked(parent *process, r probes.Record) {
 	c.name = parent.name
 	s.noteStarted(c, at)
 	s.d.join(c, r.Peer)
+	if !s.admit(c) {
+		return
+	}
 	switch {
 	case shared: // its exec will come
 	case parent.py == nil:
@@ -64,6 +67,7 @@ func (s *session) inherit(c, parent *process, at trace.Time) {
 	c.py, c.plan, c.head, c.since = parent.py.Forked(int(c.pid)), parent.plan, parent.head, at
 	c.level = parent.level
 	c.stacks = newStacks(c.py, s.w, parent.stacks)
+	c.stacks.paths = s.o.paths()
 	gils := map[*gil]*gil{}
 	for _, from := range parent.places {
 		if g := from.gil; g != nil && gils[g] == nil {

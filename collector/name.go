@@ -28,6 +28,10 @@ func FindByName(name string) ([]int, error) {
 		if err != nil || pid == os.Getpid() || !slices.Contains(namesOf(pid), name) {
 			continue
 		}
+		if err := mayTrace(pid); err != nil {
+			refused = err
+			continue
+		}
 		p, err := cpython.Open(pid)
 		if err != nil {
 			if !errors.Is(err, cpython.ErrGone) {

@@ -19,6 +19,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		return err
 	}
 	p.py, p.stacks = py, newStacks(py, s.w, nil)
+	p.stacks.paths = s.o.paths()
 	s.settle(p, interps)
 	if len(interps) > probes.MaxPlaces {
 		s.prog.note(s.o.Words, s.tooMany(p, len(interps)))
@@ -49,8 +50,8 @@ func (s *session) noteTarget(p *process, at trace.Time, in cpython.Interpreter) 
 		{Key: "python", Text: py.Version.String()}, {Key: "linkage", Text: linkage},
 		{Key: "free_threaded", Num: bit(py.Build.FreeThreaded)}, {Key: "gil_enabled", Num: bit(py.Build.GILEnabled)},
 		{Key: "stripped", Num: bit(py.Build.Stripped)}, {Key: "pie", Num: bit(py.Build.PIE)},
-		{Key: "path", Text: py.Build.Path}, {Key: "backend", Text: string(plan.Backend)},
-		{Key: "cost", Text: plan.Cost()}, {Key: "sites", Text: plan.Sites()},
+		{Key: "path", Text: s.o.paths().shown(py.Build.Path)}, {Key: "backend", Text: string(plan.Backend)},
+		{Key: "cost", Text: plan.Cost()}, {Key: "sites", Text: s.o.paths().sites(plan)},
 		{Key: "interval_ns", Num: int64(in.Interval)}, {Key: "interpreter", Num: in.ID},
 		{Key: "libc", Text: strings.TrimSpace(string(py.Libc().Kind) + " " + py.Libc().Version)},
 	}

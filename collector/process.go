@@ -36,6 +36,7 @@ type process struct {
 	toggling bool       // whether its GIL is in use seems to have changed since the last look
 	stub     bool       // a launched command that has not become itself yet: what it does is ours, not the command's
 	exited   bool
+	refused  bool      // and exited: the caller may not trace it
 	gone     time.Time // when it was first seen to have ended without a record of it
 	status   uint32    // as wait(2) has it, once exited
 }

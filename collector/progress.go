@@ -3,7 +3,6 @@ package collector
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -60,7 +59,7 @@ func (s *session) report() error {
 	p.last, p.events = time.Now(), s.d.events
 	text := fmt.Sprintf("rec %s  %.1fk events/s  lost %d  %.1f MB", time.Since(s.begun).Round(time.Second), rate/1e3, lost, float64(s.w.Written())/1e6)
 	if tty {
-		fmt.Fprintf(s.o.Words, "\r\033[K%s", text)
+		fmt.Fprint(s.o.Words, Redraw+text)
 		p.line = true
 		return nil
 	}
@@ -82,8 +81,11 @@ func (p *progress) finish(w io.Writer) {
 	}
 }
 
+// Redraw begins what is written over the last line of a terminal.
+const Redraw = "\r\033[K"
+
 func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr })
 	if !ok {
 		return false
 	}

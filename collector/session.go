@@ -27,6 +27,7 @@ type Options struct {
 	RingBytes    int
 	MaxOverhead  float64 // detail auto: share of time that probes may cost a process
 	NoCallstacks bool
+	RedactPaths  bool // no directory comes into the trace
 	Force        bool // record a target that is being traced
 	Debuginfod   bool // fetch symbols of the interpreters from the servers that the environment names
 	Follow       bool // record the children of targets, too
@@ -121,6 +122,10 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	if err := s.flush(); err != nil { // a recorder killed from now on leaves a trace that opens
 		return s.sum, err
 	}
+	s.tick() // measuring takes CAP_SYS_ADMIN to begin, not to end
+	if err := s.giveUpRest(); err != nil {
+		fmt.Fprintf(s.o.Words, "warning: privileges that are not needed any more are kept: %v\n", err)
+	}
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	if cmd != nil {
@@ -170,6 +175,7 @@ func (s *session) create() error {
 	})
 	s.d = newDispatcher(s.w)
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
+	s.d.onRefused = s.refused
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},
@@ -186,6 +192,9 @@ func (s *session) attach(py *cpython.Process) error {
 		return err
 	}
 	if err := py.Alive(); err != nil { // its pid may be another process's by now
+		return err
+	}
+	if err := mayTrace(py.PID); err != nil { // from now on, we hear of an exec
 		return err
 	}
 	return s.observe(p, py)
@@ -292,6 +301,7 @@ func (s *session) housekeep() error {
 	}
 	if due {
 		s.looked = time.Now()
+		s.recheck()
 		for _, p := range s.d.procs {
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)

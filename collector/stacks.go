@@ -15,6 +15,7 @@ type stacks struct {
 	py         *cpython.Process
 	parent     *stacks // of the process that forked this one: its memory had the same, and may be there longer
 	w          *trace.Writer
+	paths      paths
 	codes      map[cpython.CodeKey]*cpython.Code // nil: could not be read
 	frames     map[frameKey]trace.FrameID
 	natives    map[nativeKey]trace.FrameID
@@ -139,7 +140,7 @@ func (s *stacks) resolve(key frameKey) trace.FrameID {
 	}
 	return s.w.Frame(trace.Frame{
 		Function: s.w.String(c.Function),
-		File:     s.w.String(c.File),
+		File:     s.w.String(s.paths.shown(c.File)),
 		Line:     int32(c.Line(key.lasti)),
 	})
 }
@@ -179,10 +180,10 @@ func (s *stacks) native(r probes.Record) trace.FrameID {
 		clear(s.natives)
 	}
 	sym := s.py.NativeName(r.Pc, r.Sp, r.Stack)
-	id := trace.FrameID(0)
-	if sym.Module != "" {
-		id = s.w.Frame(trace.Frame{Function: s.w.String(sym.Function), Module: s.w.String(sym.Module), RelPC: sym.Start})
+	if sym.Module == "" {
+		return 0 // a library that was just loaded is found later
 	}
+	id := s.w.Frame(trace.Frame{Function: s.w.String(sym.Function), Module: s.w.String(s.paths.shown(sym.Module)), RelPC: sym.Start})
 	s.natives[key] = id
 	return id
 }

@@ -20,6 +20,9 @@ func checkTarget(pid int, force bool) error {
 	if err != nil {
 		return fmt.Errorf("pid %d: %w: there is no such process", pid, errors.Join(ErrTarget, err))
 	}
+	if err := mayTrace(pid); err != nil {
+		return err
+	}
 	if force {
 		return nil
 	}
@@ -77,6 +80,9 @@ const (
 // execed is called when a target became another program.
 func (s *session) execed(p *process, at trace.Time) {
 	s.stub = false
+	if !p.exited && !s.admit(p) {
+		return
+	}
 	s.charge(p)
 	s.probes.UnhookLater(int(p.pid))
 	if !p.exited {
@@ -112,6 +118,9 @@ func (s *session) findStarted() {
 
 // startedUp says that there is nothing more to wait for.
 func (s *session) startedUp(st *starting) bool {
+	if !s.admit(st.p) {
+		return true
+	}
 	at := now()
 	py, err := cpython.Open(int(st.p.pid))
 	switch {

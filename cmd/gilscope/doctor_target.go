@@ -42,7 +42,11 @@ type plan struct {
 
 // process looks at one process.
 func (d *diagnosis) process(pid int) {
-	d.add("state of the process", "runs, no tracer", collector.CheckTarget(pid))
+	err := collector.CheckTarget(pid)
+	d.add("state of the process", "runs, no tracer", err)
+	if errors.Is(err, collector.ErrAccess) {
+		return // nor may its caller be told anything else of it
+	}
 	if cgroup := collector.FrozenBy(pid); cgroup != "" {
 		d.warn("freezer", fmt.Sprintf("cgroup %s is frozen: nothing can be recorded until it is thawed (echo 0 > cgroup.freeze)", cgroup))
 	}

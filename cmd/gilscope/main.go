@@ -8,14 +8,18 @@ package main
 import (
 	"context"
 	"os"
+
+	"gilscope/collector"
 )
 
 // version is set by the linker for releases.
 var version = "0.1.0-dev"
 
 func main() {
-	root := newRoot()
-	err := root.ExecuteContext(context.Background())
+	err := collector.LimitToCaller()
+	if err == nil {
+		err = newRoot().ExecuteContext(context.Background())
+	}
 	complain(os.Stderr, err)
 	os.Exit(exitCode(err))
 }

@@ -34,6 +34,7 @@ type recordOptions struct {
 	hz           int
 	ringMiB      int
 	noCallstacks bool
+	redactPaths  bool
 	force        bool
 	debuginfod   bool
 	verbose      bool
@@ -63,7 +64,7 @@ Details:
 			if !cmd.Flags().Changed("follow") {
 				o.follow = len(args) > 0
 			}
-			return o.run(cmd.Context(), cmd.ErrOrStderr())
+			return o.run(cmd.Context(), words{cmd.ErrOrStderr()})
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +78,7 @@ Details:
 	f.StringVar(&o.backend, "gil-backend", "auto", "auto, futex, condvar or take_gil")
 	f.IntVar(&o.hz, "hz", 99, "CPU samples per second (0: none)")
 	f.IntVar(&o.ringMiB, "ring", 16, "size of the event buffer in MiB, a power of two")
+	f.BoolVar(&o.redactPaths, "redact-paths", false, "replace the directories of files by a short hash of them")
 	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
 	f.BoolVar(&o.force, "force", false, "record a process that is stopped or being traced")
 	f.BoolVar(&o.debuginfod, "debuginfod", false, "fetch symbols of the interpreter from the servers in DEBUGINFOD_URLS")
@@ -126,7 +128,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
 		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
 		SampleHz: o.hz, RingBytes: o.ringMiB << 20, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
-		Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
+		RedactPaths: o.redactPaths, Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
 	})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)

@@ -25,7 +25,7 @@ func (c Cost) String() string {
 // Site is one place for a uprobe.
 type Site struct {
 	Name      string // function
-	Path      string // to open for attaching: the very file that is mapped
+	Path      string // to open for attaching: the very file whose code was read, whatever lies at its path by now
 	File      string // for people: the path as mapped
 	Offset    uint64 // of the probed instruction in the file
 	Addr      uint64 // of the probed instruction in the process
@@ -35,6 +35,8 @@ type Site struct {
 	Call      bool   // the site is a call of the function, not its entry
 	In        string // of a call: the function that makes it, "" if it has no name
 	TStateArg uint8  // GIL sites: argument (1, 2, 3) that holds the thread state; 0: none
+
+	file *os.File // that Path names
 }
 
 // maxPrologue bounds how far into a function a site may lie, and maxBody how
@@ -75,11 +77,8 @@ func (p *Process) place(name string, addr uint64) (Site, []byte, error) {
 	if size := mod.functionSize(off); size != 0 {
 		code = code[:min(size, uint64(len(code)))]
 	}
-	s := Site{Name: name, Path: mapFilesPath(p.PID, &m), File: m.Path, Offset: off, Addr: addr}
-	if _, err := os.Stat(s.Path); err != nil { // not privileged: by path, if that is the same file
-		s.Path = fmt.Sprintf("/proc/%d/root%s", p.PID, m.file())
-	}
-	return s, code, nil
+	path := fmt.Sprintf("/proc/self/fd/%d", mod.file.Fd())
+	return Site{Name: name, Path: path, File: m.Path, Offset: off, Addr: addr, file: mod.file}, code, nil
 }
 
 // functionSize returns the size of the function at file offset off, by its

@@ -99,9 +99,10 @@ int sched_process_exit(u64 *ctx)
 {
 	struct task_struct *p = (struct task_struct *)ctx[0];
 	u32 tgid = p->tgid;
+	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
 	struct rec r;
 
-	if (!bpf_map_lookup_elem(&targets, &tgid))
+	if (!t)
 		return 0;
 	begin_rec(&r, REC_EXIT, tgid, p->pid);
 	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
@@ -109,6 +110,7 @@ int sched_process_exit(u64 *ctx)
 		send(&r, sizeof(r));
 		return 0;
 	}
+	t->places_n = 0; /* nothing is read of who gets this pid next */
 	r.flags |= F_LAST;
 	send_now(&r, sizeof(r));
 	return 0;

@@ -1,0 +1,188 @@
+package collector
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"gilscope/probes"
+)
+
+// capabilities is a set of Linux capabilities: bit n stands for number n of
+// linux/capability.h.
+type capabilities uint64
+
+func capabilitiesOf(numbers ...int) capabilities {
+	var c capabilities
+	for _, n := range numbers {
+		c |= 1 << n
+	}
+	return c
+}
+
+// loading is what takes the kernel to load and attach BPF programs. It does not
+// let a process look into others.
+var loading = capabilitiesOf(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN)
+
+// recording is what a recording needs to its end: programs are attached to what
+// a target becomes by an exec, to its children, and again when detail auto tries
+// full; code objects and names are read, and files of targets are opened, when
+// they are first seen in a stack.
+var recording = capabilitiesOf(unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_PTRACE, unix.CAP_CHECKPOINT_RESTORE, unix.CAP_DAC_READ_SEARCH)
+
+// privileges are the sets of capabilities(7) of a thread. All our threads have the same.
+type privileges struct {
+	permitted, effective, inheritable capabilities
+}
+
+func ownPrivileges() (privileges, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return privileges{}, fmt.Errorf("read our own capabilities: %w: a seccomp filter may forbid it, allow capget", err)
+	}
+	join := func(low, high uint32) capabilities { return capabilities(low) | capabilities(high)<<32 }
+	return privileges{
+		join(data[0].Permitted, data[1].Permitted), join(data[0].Effective, data[1].Effective), join(data[0].Inheritable, data[1].Inheritable),
+	}, nil
+}
+
+// asked returns the capabilities for which the kernel's answer is yes, up to the
+// last that it knows.
+func asked(answer func(n uintptr) (int, error)) capabilities {
+	var c capabilities
+	for n := range 64 {
+		yes, err := answer(uintptr(n))
+		if err != nil {
+			break
+		}
+		c |= capabilities(yes) << n
+	}
+	return c
+}
+
+// ambient is the set of those that our caller has, too: a program gets it from
+// whoever starts it, and the kernel empties it for a file with its own.
+func ambient() capabilities {
+	return asked(func(n uintptr) (int, error) {
+		return unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, n, 0, 0)
+	})
+}
+
+func bounding() capabilities {
+	return asked(func(n uintptr) (int, error) { return unix.PrctlRetInt(unix.PR_CAPBSET_READ, n, 0, 0, 0) })
+}
+
+// LimitToCaller makes the program's own privileges no way around the kernel's
+// rules for its caller. If the caller is not root and the capabilities come from
+// the program's file (setcap), it keeps those that load BPF programs and gives
+// up the others, with which it would read what the caller may not: from then on
+// the kernel judges by the caller. A setuid or setgid program is refused. To be
+// called first of all.
+func LimitToCaller() error {
+	if unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid() {
+		return fmt.Errorf("gilscope is installed setuid or setgid: %w: chmod u-s,g-s it; use sudo, or setcap cap_bpf,cap_perfmon+ep", probes.ErrPermission)
+	}
+	if unix.Getuid() == 0 {
+		return nil
+	}
+	own, err := ownPrivileges()
+	if err != nil || own.permitted == 0 {
+		return err
+	}
+	keep := loading | ambient()
+	if own.permitted&^keep != 0 {
+		own.permitted &= keep
+		own.effective &= keep
+		if err := own.set(); err != nil {
+			return err
+		}
+	}
+	// The kernel has closed /proc/self to a program with capabilities of its file,
+	// but loading BPF programs reads the kernel's version there. To others of the
+	// caller's processes we remain closed: they have fewer capabilities.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("open /proc/self to ourselves: %w: a seccomp filter may forbid it, allow prctl", err)
+	}
+	return nil
+}
+
+// giveUpRest gives up what is not needed any more once all is loaded, attached
+// and opened: from all sets, for good, so that a mistake of ours later on can do
+// less. A launched command is running by then and keeps what its caller has.
+func (s *session) giveUpRest() error {
+	keep := recording
+	if len(s.o.Command) > 0 {
+		keep |= capabilitiesOf(unix.CAP_KILL) // it may run as another user
+	}
+	own, err := ownPrivileges()
+	if err != nil {
+		return err
+	}
+	bpf := capabilitiesOf(unix.CAP_BPF, unix.CAP_PERFMON)
+	if own.permitted&bpf != bpf || kernelBefore(6, 6) {
+		keep |= capabilitiesOf(unix.CAP_SYS_ADMIN) // in their place, or for uprobes without uprobe_multi
+	}
+	if own.effective&capabilitiesOf(unix.CAP_SETPCAP) != 0 {
+		if err := dropBounding(bounding() &^ keep); err != nil {
+			return err
+		}
+	}
+	if err := noNewPrivileges(); err != nil {
+		return err
+	}
+	return privileges{permitted: own.permitted & keep, effective: own.effective & keep}.set()
+}
+
+// set makes the permitted, effective and inheritable sets those of all threads.
+// The kernel takes what they lack from the ambient set.
+func (p privileges) set() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	for i := range data {
+		data[i] = unix.CapUserData{
+			Effective: uint32(p.effective >> (32 * i)), Permitted: uint32(p.permitted >> (32 * i)), Inheritable: uint32(p.inheritable >> (32 * i)),
+		}
+	}
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0)
+	return onAllThreads("set capabilities", errno)
+}
+
+func dropBounding(drop capabilities) error {
+	for n := range 64 {
+		if drop>>n&1 == 0 {
+			continue
+		}
+		_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(n), 0, 0, 0, 0)
+		if err := onAllThreads(fmt.Sprintf("drop capability %d", n), errno); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noNewPrivileges makes sure that no program that we would start gains any.
+func noNewPrivileges() error {
+	_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	return onAllThreads("refuse new privileges", errno)
+}
+
+func onAllThreads(what string, errno syscall.Errno) error {
+	switch errno {
+	case 0:
+		return nil
+	case syscall.ENOTSUP:
+		return fmt.Errorf("%s of all threads: %w: this gilscope was built with cgo, build it with CGO_ENABLED=0", what, errno)
+	}
+	return fmt.Errorf("%s of all threads: %w: a seccomp filter may forbid it, allow capset and prctl", what, errno)
+}
+
+// kernelBefore says whether the running kernel is older than the version; one
+// that says nothing is not.
+func kernelBefore(major, minor int) bool {
+	var x, y int
+	n, _ := fmt.Sscanf(uname().release, "%d.%d", &x, &y)
+	return n == 2 && (x < major || x == major && y < minor)
+}
