@@ -10,20 +10,22 @@ import (
 // dispatcher turns records into events. It knows all targets; one goroutine
 // calls it.
 type dispatcher struct {
-	w        *trace.Writer
-	procs    map[int32]*process
-	tids     map[int32]*thread // of all targets
-	now      trace.Time        // of the newest record
-	end      trace.Time        // of the recording, once it is known: what comes later is not told
-	records  int64
-	hits     int64 // of them, probe hits
-	events   int64
-	repaired int64
-	children int64 // started and not recorded
-	onFork   func(parent *process, r probes.Record)
-	onExec   func(*process, trace.Time)
-	onExit   func(*process)
-	onBrake  func(*process, trace.Time)
+	w          *trace.Writer
+	procs      map[int32]*process
+	tids       map[int32]*thread // of all targets
+	now        trace.Time        // of the newest record
+	end        trace.Time        // of the recording, once it is known: what comes later is not told
+	records    int64
+	hits       int64 // of them, probe hits
+	events     int64
+	repaired   int64
+	children   int64  // started and not recorded
+	unresolved int64  // stacks of processes that are forgotten
+	alarm      *alarm // nil: nobody asked for one
+	onFork     func(parent *process, r probes.Record)
+	onExec     func(*process, trace.Time)
+	onExit     func(*process)
+	onBrake    func(*process, trace.Time)
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -86,6 +88,9 @@ func sampleOf(r probes.Record) sample {
 func (d *dispatcher) event(p *process, e trace.Event) {
 	e.PID = p.pid
 	d.events++
+	if d.alarm != nil {
+		d.alarm.ended(p, &e)
+	}
 	d.w.Event(&e)
 }
 
@@ -136,9 +141,8 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record) {
 	if of := t.wait.of; of != nil && of.leavesCPU(t, at) {
 		d.repaired++
 	}
-	if t.exited { // its very last switch
-		delete(p.threads, t.tid)
-		delete(d.tids, t.tid)
+	if t.ended != 0 { // its very last switch
+		d.drop(t)
 	}
 	g := p.gilOf(r)
 	if g == nil {
