@@ -10,22 +10,24 @@ import (
 // dispatcher turns records into events. It knows all targets; one goroutine
 // calls it.
 type dispatcher struct {
-	w         *trace.Writer
-	procs     map[int32]*process
-	tids      map[int32]*thread // of all targets
-	now       trace.Time        // of the newest record
-	end       trace.Time        // of the recording, once it is known: what comes later is not told
-	records   int64
-	hits      int64 // of them, probe hits
-	events    int64
-	repaired  int64
-	children  int64        // started and not recorded
-	given     []trace.Time // by CPU: when it was last given to a thread
-	onFork    func(parent *process, r probes.Record)
-	onExec    func(*process, trace.Time)
-	onExit    func(*process)
-	onBrake   func(*process, trace.Time)
-	onRefused func(probes.Record) // of a process that the caller may not trace
+	w          *trace.Writer
+	procs      map[int32]*process
+	tids       map[int32]*thread // of all targets
+	now        trace.Time        // of the newest record
+	end        trace.Time        // of the recording, once it is known: what comes later is not told
+	records    int64
+	hits       int64 // of them, probe hits
+	events     int64
+	repaired   int64
+	children   int64  // started and not recorded
+	unresolved int64  // stacks of processes that are forgotten
+	alarm      *alarm // nil: nobody asked for one
+	onFork     func(parent *process, r probes.Record)
+	onExec     func(*process, trace.Time)
+	onExit     func(*process)
+	onBrake    func(*process, trace.Time)
+	given      []trace.Time        // by CPU: when it was last given to a thread
+	onRefused  func(probes.Record) // of a process that the caller may not trace
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -92,6 +94,9 @@ func sampleOf(r probes.Record) sample {
 func (d *dispatcher) event(p *process, e trace.Event) {
 	e.PID = p.pid
 	d.events++
+	if d.alarm != nil {
+		d.alarm.ended(p, &e)
+	}
 	d.w.Event(&e)
 }
 
@@ -153,9 +158,8 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace
 	if of := t.wait.of; of != nil && of.leavesCPU(t, at, before) {
 		d.repaired++
 	}
-	if t.exited { // its very last switch
-		delete(p.threads, t.tid)
-		delete(d.tids, t.tid)
+	if t.ended != 0 { // its very last switch
+		d.drop(t)
 	}
 	g := p.gilOf(r)
 	if g == nil || p.exited { // its pid may be another process's by now

@@ -41,11 +41,11 @@ func (s *session) finish() error {
 			p.py.Close()
 		}
 	}
-	errs = append(errs, s.footer(at, begun.Sub(s.begun)))
-	if err := s.w.Close(); err != nil {
-		errs = append(errs, s.outputFailed(err))
+	if s.flight != nil {
+		errs = append(errs, s.lastDump(s.sum.Reason, at, s.costArgs(begun.Sub(s.begun))))
+	} else {
+		errs = append(errs, s.close(at, begun.Sub(s.begun)))
 	}
-	s.sum.Bytes = s.w.Written()
 	if s.o.Verbose {
 		s.sayCost(begun.Sub(s.begun))
 	}
@@ -55,33 +55,46 @@ func (s *session) finish() error {
 	return errors.Join(errs...)
 }
 
-// footer counts what was produced and lost, and closes the trace with it.
-func (s *session) footer(at trace.Time, over time.Duration) error {
-	counts, err := s.probes.Counts()
-	hits := s.d.hits
-	for cpu, c := range counts {
-		s.sum.Produced += int64(c.Produced)
-		s.sum.Lost += int64(c.Lost)
-		hits += int64(c.Hits)
-		if c.Lost > 0 {
+// close closes the trace with what was produced and lost.
+func (s *session) close(at trace.Time, over time.Duration) error {
+	counts, err := s.counts()
+	for cpu, lost := range s.lost {
+		if lost > 0 {
 			s.w.Note(trace.Note{Time: at, Name: trace.NoteLost, Args: []trace.Arg{
-				{Key: "events", Num: int64(c.Lost)}, {Key: "cpu", Num: int64(cpu)}, {Key: "what", Text: "ring"}}})
+				{Key: "events", Num: lost}, {Key: "cpu", Num: int64(cpu)}, {Key: "what", Text: "ring"}}})
 		}
 	}
+	args := append([]trace.Arg{{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events}}, counts...)
+	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: append(args, s.costArgs(over)...)})
+	if closing := s.w.Close(); closing != nil {
+		err = errors.Join(err, s.outputFailed(closing))
+	}
+	s.sum.Bytes = s.w.Written()
+	return err
+}
+
+// counts are what was counted since the begin of the recording. They only rise.
+func (s *session) counts() ([]trace.Arg, error) {
+	counts, err := s.probes.Counts()
+	hits := s.d.hits
+	s.sum.Produced, s.sum.Lost, s.lost = 0, 0, s.lost[:0]
+	for _, c := range counts {
+		s.sum.Produced += int64(c.Produced)
+		s.sum.Lost += int64(c.Lost)
+		s.lost = append(s.lost, int64(c.Lost))
+		hits += int64(c.Hits)
+	}
 	s.sum.Stored, s.sum.Events, s.sum.Repaired = s.d.records, s.d.events, s.d.repaired
-	var unresolved int64
+	unresolved := s.d.unresolved
 	for _, p := range s.d.procs {
 		if p.stacks != nil {
 			unresolved += p.stacks.unresolved
 		}
 	}
-	args := []trace.Arg{
-		{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events},
+	return []trace.Arg{
 		{Key: "produced", Num: s.sum.Produced}, {Key: "stored", Num: s.sum.Stored},
 		{Key: "lost", Num: s.sum.Lost}, {Key: "repaired", Num: s.sum.Repaired},
 		{Key: "stacks_unresolved", Num: unresolved}, {Key: "probe_hits", Num: hits},
 		{Key: "recorder_cpu_ns", Num: cpuTime()},
-	}
-	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: append(args, s.costArgs(over)...)})
-	return err
+	}, err
 }

@@ -20,8 +20,10 @@ func (d *dispatcher) fork(p *process, r probes.Record) {
 		d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteChild, Args: []trace.Arg{{Key: "child", Num: int64(r.Peer)}}})
 		return
 	}
-	delete(d.tids, int32(r.Peer)) // a thread id used again is a new thread
-	delete(p.threads, int32(r.Peer))
+	if t := p.thread(int32(r.Peer)); t != nil { // a thread id used again is a new thread
+		d.drop(t)
+	}
+	delete(d.tids, int32(r.Peer))
 	if t := d.join(p, r.Peer); t != nil {
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid})
 	}
@@ -34,8 +36,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	for _, t := range p.threads {
 		p.threadEnds(t, at, trace.WaitExit)
 		if t.tid != p.pid {
-			delete(p.threads, t.tid)
-			delete(d.tids, t.tid)
+			d.drop(t)
 		}
 	}
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExec, Args: []trace.Arg{{Key: "program", Text: executable(int(p.pid))}}})
@@ -53,7 +54,8 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
 		p.threadEnds(t, at, trace.WaitExit)
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
-		t.exited = true
+		t.ended = at
+		p.ending++
 	}
 	if int32(r.Tid) == p.pid || r.Flags&probes.FlagLast != 0 {
 		p.status = r.Arg
@@ -92,6 +94,52 @@ func (d *dispatcher) noteTotals(g *gil, at trace.Time) {
 		args = append(args, trace.Arg{Key: "takes", Num: n.takes}, trace.Arg{Key: "changes", Num: n.changes})
 	}
 	d.w.Note(trace.Note{Time: at, PID: g.proc.pid, Name: trace.NoteGIL, Args: args})
+}
+
+// forgetAfter is how long after its end something may still turn up of a thread
+// or a process. What is known of it is needed no longer.
+const forgetAfter = 2 * time.Second
+
+// forget drops what is known of processes that ended, and of threads whose last
+// switch was not seen: a recording that lasts must not grow with them.
+func (d *dispatcher) forget(at time.Time) {
+	for pid, p := range d.procs {
+		switch {
+		case !p.exited && p.ending > 0:
+			d.sweep(p)
+		case !p.exited:
+		case p.over.IsZero():
+			p.over = at
+		case at.Sub(p.over) > forgetAfter:
+			for _, t := range p.threads {
+				d.drop(t)
+			}
+			if p.stacks != nil {
+				d.unresolved += p.stacks.unresolved
+			}
+			delete(d.procs, pid)
+		}
+	}
+}
+
+// sweep drops threads that ended some time ago.
+func (d *dispatcher) sweep(p *process) {
+	for _, t := range p.threads {
+		if t.ended != 0 && d.now-t.ended > trace.Time(forgetAfter) {
+			d.drop(t)
+		}
+	}
+}
+
+// drop drops a thread.
+func (d *dispatcher) drop(t *thread) {
+	delete(t.proc.threads, t.tid)
+	if d.tids[t.tid] == t {
+		delete(d.tids, t.tid)
+	}
+	if t.ended != 0 {
+		t.proc.ending--
+	}
 }
 
 func isTask(pid, tid int32) bool {

@@ -35,8 +35,10 @@ type process struct {
 	looked   trace.Time // when its present program was looked into: earlier execs are history
 	toggling bool       // whether its GIL is in use seems to have changed since the last look
 	stub     bool       // a launched command that has not become itself yet: what it does is ours, not the command's
+	ending   int        // of threads, those that have ended
 	exited   bool
 	refused  bool      // and exited: the caller may not trace it
+	over     time.Time // when forget first met it exited
 	gone     time.Time // when it was first seen to have ended without a record of it
 	status   uint32    // as wait(2) has it, once exited
 }

@@ -57,7 +57,7 @@ func (s *session) report() error {
 	}
 	rate := float64(s.d.events-p.events) / took.Seconds()
 	p.last, p.events = time.Now(), s.d.events
-	text := fmt.Sprintf("rec %s  %.1fk events/s  lost %d  %.1f MB", time.Since(s.begun).Round(time.Second), rate/1e3, lost, float64(s.w.Written())/1e6)
+	text := fmt.Sprintf("rec %s  %.1fk events/s  lost %d  %.1f MB", time.Since(s.begun).Round(time.Second), rate/1e3, lost, float64(s.size())/1e6)
 	if tty {
 		fmt.Fprint(s.o.Words, Redraw+text)
 		p.line = true

@@ -25,12 +25,14 @@ type Options struct {
 	Backend      probes.Backend
 	SampleHz     int
 	RingBytes    int
+	MaxBytes     int64   // of the trace, after which the recording ends; of what a flight recorder keeps; 0: no limit
 	MaxOverhead  float64 // detail auto: share of time that probes may cost a process
 	NoCallstacks bool
 	RedactPaths  bool // no directory comes into the trace
 	Force        bool // record a target that is being traced
 	Debuginfod   bool // fetch symbols of the interpreters from the servers that the environment names
 	Follow       bool // record the children of targets, too
+	Flight       FlightOptions
 	Verbose      bool
 	Version      string    // of gilscope
 	Words        io.Writer // progress and summary, for people
@@ -42,6 +44,7 @@ type Summary struct {
 	Bytes                                    int64
 	Attach, Detach                           time.Duration
 	Reason                                   string
+	Dumps                                    []string         // files that a flight recorder wrote
 	Command                                  *os.ProcessState // of a launched command, once it ended
 }
 
@@ -60,7 +63,8 @@ type session struct {
 	o       Options
 	probes  *probes.Session
 	w       *trace.Writer
-	file    *os.File
+	file    *os.File // nil: a flight recorder
+	flight  *flight  // nil: none
 	d       *dispatcher
 	ends    *ends
 	batch   probes.Batch
@@ -73,6 +77,7 @@ type session struct {
 	starts  []*starting                    // execed, interpreter not found yet
 	stub    bool                           // the launched command has not become itself yet
 	prog    progress
+	lost    []int64 // by CPU, as last counted
 	sum     Summary
 }
 
@@ -128,6 +133,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	}
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
+	s.flight.say(s.o.Words)
 	if cmd != nil {
 		cmd.release()
 	}
@@ -163,17 +169,17 @@ func openTargets(o Options) ([]*cpython.Process, error) {
 
 // create opens the trace and writes what it begins with.
 func (s *session) create() error {
-	f, err := safefile.Create(s.o.Output)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOutput, err)
-	}
-	s.file = f
 	u := uname()
-	s.w = trace.NewWriter(f, trace.WriterOptions{
+	if err := s.open(trace.WriterOptions{
 		Level: 1, NoCallstacks: s.o.NoCallstacks, CPUs: runtime.NumCPU(), SampleHz: s.o.SampleHz,
 		Release: u.release, Version: u.version, Machine: u.machine, TracerVersion: s.o.Version,
-	})
+	}); err != nil {
+		return err
+	}
 	s.d = newDispatcher(s.w)
+	if s.flight != nil && len(s.o.Flight.Triggers) > 0 {
+		s.d.alarm = s.flight.alarm
+	}
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
 	s.d.onRefused = s.refused
 	s.clock()
@@ -182,6 +188,19 @@ func (s *session) create() error {
 		{Key: "detail", Text: string(s.o.Detail)}, {Key: "cpus", Num: int64(runtime.NumCPU())},
 		{Key: "sample_hz", Num: int64(s.o.SampleHz)},
 	}})
+	return nil
+}
+
+// open opens the file, or the memory of a flight recorder.
+func (s *session) open(o trace.WriterOptions) error {
+	if s.o.Flight.Keep > 0 {
+		return s.newFlight(o)
+	}
+	f, err := safefile.Create(s.o.Output)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOutput, err)
+	}
+	s.file, s.w = f, trace.NewWriter(f, o)
 	return nil
 }
 
@@ -246,6 +265,14 @@ func (s *session) loop(ctx context.Context) error {
 		case s.o.Duration > 0 && time.Since(s.begun) >= s.o.Duration:
 			s.sum.Reason = "duration"
 			return nil
+		case s.flight == nil && s.o.MaxBytes > 0 && s.w.Written() >= s.o.MaxBytes:
+			s.sum.Reason = reasonSize
+			s.prog.note(s.o.Words, fmt.Sprintf("the trace has reached --max-size (%.1f MB)", float64(s.o.MaxBytes)/1e6))
+			return nil
+		case s.flight.enough():
+			s.sum.Reason = reasonDumps
+			s.prog.note(s.o.Words, fmt.Sprintf("%d dumps are written (--max-dumps)", len(s.sum.Dumps)))
+			return nil
 		}
 		if err := s.housekeep(); err != nil {
 			return err
@@ -262,6 +289,7 @@ func (s *session) read() error {
 	if s.stub {
 		wait = min(wait, startEvery)
 	}
+	wait = s.flight.wait(wait)
 	for _, st := range s.starts {
 		wait = min(wait, st.every())
 	}
@@ -308,9 +336,15 @@ func (s *session) housekeep() error {
 			}
 		}
 		s.d.flush()
-		if err := s.flush(); err != nil {
-			return err
+		s.d.forget(s.looked)
+		if s.flight == nil {
+			if err := s.flush(); err != nil {
+				return err
+			}
 		}
+	}
+	if err := s.tickFlight(); err != nil {
+		return err
 	}
 	if time.Since(s.clocked) > 10*time.Second {
 		s.clocked = time.Now()

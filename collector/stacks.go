@@ -47,7 +47,16 @@ type known struct {
 // grow us. Beyond it, the caches start afresh.
 const maxKnown = 1 << 18
 
+// maxAncestors is how many generations of forks are asked for a code object. Who
+// forks and ends, again and again, must not leave a chain that has no end.
+const maxAncestors = 8
+
 func newStacks(py *cpython.Process, w *trace.Writer, parent *stacks) *stacks {
+	for n, s := 1, parent; s != nil; n, s = n+1, s.parent {
+		if n == maxAncestors {
+			s.parent = nil
+		}
+	}
 	return &stacks{
 		py: py, w: w, parent: parent,
 		codes:   map[cpython.CodeKey]*cpython.Code{},

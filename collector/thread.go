@@ -6,7 +6,7 @@ import "gilscope/internal/trace"
 type thread struct {
 	tid    int32
 	proc   *process
-	exited bool
+	ended  trace.Time // 0: it lives
 	lastIn trace.Time // last time it got a CPU
 	woken  trace.Time // last time somebody made it runnable
 	signal bool       // and that was a drop; otherwise a timer
@@ -15,6 +15,7 @@ type thread struct {
 	wait   wait
 	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
+	fired  trace.Time // begin of the wait or hold of which an alarm has told
 }
 
 // wait is a GIL wait that goes on, or the start of none.

@@ -17,6 +17,7 @@ import (
 type checkOptions struct {
 	asserts []string
 	outs    []string
+	memory  memoryFlag
 	trace   string
 }
 
@@ -45,6 +46,7 @@ A budget is METRIC, one of < <= > >=, and a limit:
 	f := cmd.Flags()
 	f.StringArrayVar(&o.asserts, "assert", nil, "budget to hold the trace against (may be repeated)")
 	f.StringArrayVar(&o.outs, "out", nil, "FORMAT=FILE to write as well: text, json, junit or github; - is stdout (may be repeated)")
+	o.memory.add(cmd)
 	return cmd
 }
 
@@ -88,10 +90,13 @@ func (o *checkOptions) parse() (budgets []analyze.Budget, outs []checkOut, err e
 
 func (o *checkOptions) run(stdout io.Writer) error {
 	budgets, outs, err := o.parse()
+	if err == nil {
+		err = o.memory.check()
+	}
 	if err != nil {
 		return err
 	}
-	tl, err := timeline(o.trace)
+	tl, err := timeline(o.trace, o.memory)
 	if err != nil {
 		return err
 	}

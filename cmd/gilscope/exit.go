@@ -74,7 +74,7 @@ func exitCode(err error) int {
 	case errors.Is(err, errInconclusive):
 		return exitInconclusive
 	case errors.As(err, &io), errors.Is(err, collector.ErrOutput), errors.Is(err, safefile.ErrRefused),
-		errors.Is(err, trace.ErrNotTrace), errors.Is(err, trace.ErrForeign):
+		errors.Is(err, trace.ErrNotTrace), errors.Is(err, trace.ErrForeign), errors.Is(err, trace.ErrTooBig):
 		return exitIO
 	case errors.Is(err, collector.ErrTarget):
 		return exitEnvironment

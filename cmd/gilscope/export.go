@@ -16,6 +16,7 @@ type exportOptions struct {
 	to     string
 	kind   string
 	output string
+	memory memoryFlag
 	trace  string
 }
 
@@ -46,6 +47,7 @@ Profiles, by --type:
 	f.StringVar(&o.to, "to", "", "pprof, collapsed or text")
 	f.StringVar(&o.kind, "type", "gil_wait", "profile: gil_wait, gil_blame, gil_hold or cpu")
 	f.StringVarP(&o.output, "output", "o", "", "file to write (default: stdout)")
+	o.memory.add(cmd)
 	return cmd
 }
 
@@ -60,7 +62,10 @@ func (o *exportOptions) run(stdout io.Writer) error {
 	if o.to == "pprof" && (o.output == "" || o.output == "-") && isTerminal(stdout) {
 		return usageErrorf("a pprof profile is no text for a terminal: give -o FILE")
 	}
-	tl, err := timeline(o.trace)
+	if err := o.memory.check(); err != nil {
+		return err
+	}
+	tl, err := timeline(o.trace, o.memory)
 	if err != nil {
 		return err
 	}

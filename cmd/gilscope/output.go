@@ -17,15 +17,15 @@ func writeTo(path string, stdout io.Writer, fill func(io.Writer) error) error {
 	return ioFailed(safefile.Write(path, fill))
 }
 
-// readTrace reads a recording.
-func readTrace(path string) (*trace.Trace, error) {
-	t, err := trace.ReadFile(path)
+// readTrace reads a recording that fits in memory.
+func readTrace(path string, m memoryFlag) (*trace.Trace, error) {
+	t, err := trace.ReadFileWithin(path, m.bytes)
 	return t, ioFailed(err)
 }
 
 // timeline reads a recording and builds its timeline.
-func timeline(path string) (*analyze.Timeline, error) {
-	t, err := readTrace(path)
+func timeline(path string, m memoryFlag) (*analyze.Timeline, error) {
+	t, err := readTrace(path, m)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type recordOptions struct {
 	overhead     float64
 	backend      string
 	hz           int
-	ringMiB      int
+	flight       flightFlags
 	noCallstacks bool
 	redactPaths  bool
 	force        bool
@@ -54,11 +54,17 @@ Perfetto (gilscope view) and in gilscope report. Ctrl-C ends the recording and k
 Details:
   waits  every GIL wait that sleeps, with the holder's stack; no probe in the target (glibc)
   full   and every take and drop, with the reason; about 1.5 us for each pair (doctor measures it)
-  auto   full while the probes cost a process less than --max-overhead, else waits`,
+  auto   full while the probes cost a process less than --max-overhead, else waits
+
+With --keep nothing is written until there is a reason: the last part of the recording stays in
+memory, and becomes a trace of its own at SIGUSR1, after a --trigger, and at the end of the
+recording. The second dump of out.pftrace is out-2.pftrace, and so on; dumps may overlap. A wait
+that goes on at the begin of the kept time begins there in the trace, or at its end ends there.`,
 		Example: `  sudo gilscope record -p 4242 -d 10s -o slow.pftrace
   sudo gilscope record -o run.pftrace -- python3 app.py
   sudo gilscope record --name gunicorn --follow -d 30s
-  sudo gilscope record -p 4242 --detail full -v`,
+  sudo gilscope record -p 4242 --detail full -v
+  sudo gilscope record -p 4242 --keep 30s --trigger 'gil.wait>500ms' -o slow.pftrace`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.command = args
 			if !cmd.Flags().Changed("follow") {
@@ -77,7 +83,7 @@ Details:
 	f.StringVar(&o.maxOverhead, "max-overhead", "2%", "detail auto: how much time probes may cost a process")
 	f.StringVar(&o.backend, "gil-backend", "auto", "auto, futex, condvar or take_gil")
 	f.IntVar(&o.hz, "hz", 99, "CPU samples per second (0: none)")
-	f.IntVar(&o.ringMiB, "ring", 16, "size of the event buffer in MiB, a power of two")
+	o.flight.add(cmd)
 	f.BoolVar(&o.redactPaths, "redact-paths", false, "replace the directories of files by a short hash of them")
 	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
 	f.BoolVar(&o.force, "force", false, "record a process that is stopped or being traced")
@@ -94,8 +100,6 @@ func (o *recordOptions) check() error {
 		return usageErrorf("-p, --name and a command exclude each other: record running processes, or a command")
 	case o.detail != string(probes.Auto) && o.detail != string(probes.Waits) && o.detail != string(probes.Full):
 		return usageErrorf("--detail %q is not known: use auto, waits or full", o.detail)
-	case o.ringMiB <= 0 || o.ringMiB > 1024 || o.ringMiB&(o.ringMiB-1) != 0:
-		return usageErrorf("--ring %d: give a power of two from 1 to 1024", o.ringMiB)
 	case o.hz < 0 || o.hz > 1000:
 		return usageErrorf("--hz %d: give 0 to 1000", o.hz)
 	case o.duration < 0:
@@ -106,6 +110,9 @@ func (o *recordOptions) check() error {
 		return usageErrorf("--max-overhead %q: give a percentage above 0, such as 2%%", o.maxOverhead)
 	}
 	o.overhead = share / 100
+	if err := o.flight.check(o.detail); err != nil {
+		return err
+	}
 	for _, pid := range o.pids {
 		if pid <= 0 {
 			return usageErrorf("-p %d: give the number of a process", pid)
@@ -124,10 +131,11 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
+	flight := o.flight.options()
 	sum, err := collector.Record(ctx, collector.Options{
 		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
 		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
-		SampleHz: o.hz, RingBytes: o.ringMiB << 20, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
+		SampleHz: o.hz, RingBytes: o.flight.ringMiB << 20, MaxBytes: o.flight.bytes, Flight: flight, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
 		RedactPaths: o.redactPaths, Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
 	})
 	if err != nil {
@@ -152,8 +160,12 @@ func (o *recordOptions) targets() ([]int, error) {
 }
 
 func (o *recordOptions) summarise(words io.Writer, sum collector.Summary) {
-	fmt.Fprintf(words, "wrote %s: %.2f MB, %d events, %d lost (%s)\n",
-		filepath.Clean(o.output), float64(sum.Bytes)/1e6, sum.Events, sum.Lost, sum.Reason)
+	if o.flight.keep > 0 {
+		fmt.Fprintf(words, "wrote %d dumps; %d events in all, %d lost (%s)\n", len(sum.Dumps), sum.Events, sum.Lost, sum.Reason)
+	} else {
+		fmt.Fprintf(words, "wrote %s: %.2f MB, %d events, %d lost (%s)\n",
+			filepath.Clean(o.output), float64(sum.Bytes)/1e6, sum.Events, sum.Lost, sum.Reason)
+	}
 	if o.verbose {
 		fmt.Fprintf(words, "records: %d produced, %d stored, %d lost; %d switches repaired; detached in %v\n",
 			sum.Produced, sum.Stored, sum.Lost, sum.Repaired, sum.Detach.Round(time.Millisecond))

@@ -16,6 +16,7 @@ type reportOptions struct {
 	json   bool
 	output string
 	top    int
+	memory memoryFlag
 	traces []string
 }
 
@@ -42,6 +43,7 @@ A "-" stands for what was not recorded at this detail; it is never written as 0.
 	f.BoolVar(&o.json, "json", false, "the same as --format json")
 	f.StringVarP(&o.output, "output", "o", "", "file to write (default: stdout)")
 	f.IntVar(&o.top, "top", 10, "rows of each table of text and md")
+	o.memory.add(cmd)
 	return cmd
 }
 
@@ -55,9 +57,12 @@ func (o *reportOptions) run(stdout io.Writer) error {
 	if o.top < 1 {
 		return usageErrorf("--top %d: give 1 or more", o.top)
 	}
+	if err := o.memory.check(); err != nil {
+		return err
+	}
 	reports := make([]*analyze.Report, len(o.traces))
 	for i, path := range o.traces {
-		tl, err := timeline(path)
+		tl, err := timeline(path, o.memory)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func (o *viewOptions) run(ctx context.Context, stdout, words io.Writer) error {
 		return usageErrorf("--port %d: give 0 to 65535", o.port)
 	}
 	// Read it first: what is no recording of ours is not handed to a browser.
-	t, err := readTrace(o.trace)
+	t, err := readTrace(o.trace, defaultMemory)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,17 @@ const (
 	maxStack    = 1 << 10 // frames; the root's end is cut
 )
 
+// Bounds on the tables of a recording, however long: some 200 MB. Beyond them
+// what was not seen before gets the id 0, "not known". A program has some
+// thousands of stacks; only one that makes up code objects has more.
+const (
+	maxStrings   = 1 << 19
+	maxAllText   = 64 << 20
+	maxFrames    = 1 << 19
+	maxStacks    = 1 << 19
+	maxFrameRefs = 1 << 24
+)
+
 // pythonMapping is the mapping of all Python frames. Perfetto drops stacks
 // with a frame that has none (v52: stat stackprofile_invalid_mapping_id).
 const (
@@ -69,6 +80,7 @@ type interner struct {
 
 	stringIDs map[string]StringID
 	strings   []internedString
+	text      int // bytes of all strings
 	frameIDs  map[Frame]FrameID
 	frames    []internedFrame
 	stackIDs  map[uint64]StackID // by hash; collisions take the next free hash
@@ -128,9 +140,13 @@ func (in *interner) string(s string) StringID {
 	if id, ok := in.stringIDs[c]; ok {
 		return id
 	}
+	if len(in.strings) >= maxStrings || in.text >= maxAllText {
+		return 0
+	}
 	c = strings.Clone(c) // s may be a piece of a large buffer
 	id := StringID(len(in.strings))
 	in.stringIDs[c] = id
+	in.text += len(c)
 	in.strings = append(in.strings, internedString{text: c})
 	in.needString(id)
 	return id
@@ -148,11 +164,20 @@ func (in *interner) frame(f Frame) FrameID {
 	if id, ok := in.frameIDs[f]; ok {
 		return id
 	}
+	if in.full() {
+		return 0
+	}
 	id := FrameID(len(in.frames))
 	in.frameIDs[f] = id
 	in.frames = append(in.frames, internedFrame{frame: f})
 	in.needFrame(id)
 	return id
+}
+
+// full says that a new frame or stack may lack what it refers to.
+func (in *interner) full() bool {
+	return len(in.strings) >= maxStrings || in.text >= maxAllText || len(in.frames) >= maxFrames ||
+		len(in.stacks) >= maxStacks || len(in.frameRefs) >= maxFrameRefs
 }
 
 func (in *interner) known(id StringID) StringID {
@@ -171,6 +196,10 @@ func (in *interner) stack(leafFirst []FrameID) StackID {
 	start := len(in.frameRefs)
 	for _, f := range leafFirst {
 		if f == 0 || int(f) >= len(in.frames) {
+			if in.full() {
+				in.frameRefs = in.frameRefs[:start]
+				return 0 // without that frame it would be another stack
+			}
 			continue
 		}
 		h = (h ^ uint64(f)) * 1099511628211
@@ -183,6 +212,10 @@ func (in *interner) stack(leafFirst []FrameID) StackID {
 	}
 	for ; ; h++ {
 		id, ok := in.stackIDs[h]
+		if !ok && in.full() {
+			in.frameRefs = in.frameRefs[:start]
+			return 0
+		}
 		if !ok {
 			return in.newStack(h, start)
 		}

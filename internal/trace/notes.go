@@ -16,7 +16,8 @@ const (
 	NoteInterpreter = "interpreter"
 	// NoteStarted says how a recorded process came to be: parent, method (fork|spawn|forkserver|subprocess),
 	// role ("fork server" or "resource tracker" for multiprocessing's own processes, else ""). It may come twice: a
-	// process is forked first, and shows only after an exec what it is for. The last one holds.
+	// process is forked first, and shows only after an exec what it is for. The last one holds. In the dump of a flight
+	// recorder that begins later, since_ns is when the process did start.
 	NoteStarted = "started"
 	// NoteDetail says at which detail the process is recorded from now on: detail.
 	NoteDetail = "detail"
@@ -34,7 +35,8 @@ const (
 	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
 	// (takes by another thread than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
-	// NoteEnd closes a recording: reason (duration|signal|targets gone), events, produced, stored,
+	// NoteEnd closes a recording: reason (duration|signal|targets gone|size, or of a flight recorder's dump also
+	// SIGUSR1|trigger METRIC N ms; its counts are those of the dump's window), events, produced, stored,
 	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,
 	// recorder_cpu_ns; ns_per_hit (what a probe hit cost, as calibrated at the start) and overhead_ppm (what the
 	// programs on context switches and the probes cost the machine, of one CPU). Its presence is the footer.

@@ -193,6 +193,9 @@ func (d *decoder) note(time Time, b []byte) {
 			first = false
 		}
 	}
+	if !d.budget.spend(namedEntry + 2*len(b)) { // an argument is 40 bytes, and 4 or more in the file
+		return
+	}
 	d.t.Notes = append(d.t.Notes, n)
 	d.recording = d.recording || n.Name == NoteRecording
 	d.ended = n.Name == NoteEnd

@@ -13,9 +13,10 @@ import (
 const (
 	maxPacket   = 16 << 20 // bytes of a packet, and of what one batch inflates to
 	maxInflated = 8 << 30  // bytes of packets of a trace
-	// maxRatio bounds the inflated bytes by those of the file; recordings have
-	// a ratio of about 4.
+	// maxRatio bounds the inflated bytes by those of the file, beyond the first
+	// few; recordings have a ratio of about 4, what is made to be one up to 1000.
 	maxRatio  = 64
+	firstFree = 4 << 20
 	readBlock = 256 << 10
 )
 
@@ -24,7 +25,8 @@ type input struct {
 	r        io.Reader
 	chunks   chan chunk
 	free     chan []byte
-	err      error // set before chunks is closed
+	quit     chan struct{} // closed: nobody takes chunks any more
+	err      error         // set before chunks is closed
 	buf      []byte
 	pos      int // of the packet at hand, in buf
 	run      func()
@@ -41,12 +43,32 @@ type chunk struct {
 }
 
 func newInput(r io.Reader) *input {
-	in := &input{r: r, chunks: make(chan chunk, 4), free: make(chan []byte, 8)}
+	in := &input{r: r, chunks: make(chan chunk, 4), free: make(chan []byte, 8), quit: make(chan struct{})}
 	in.run = func() {
 		defer close(in.chunks)
 		in.err = in.readAll()
 	}
 	return in
+}
+
+// errStopped ends the reading of a file that is refused.
+var errStopped = errors.New("nobody reads on")
+
+// stop ends the reading, if it goes on, and waits until it has ended.
+func (in *input) stop() {
+	close(in.quit)
+	for range in.chunks {
+	}
+}
+
+// pass sends a chunk to the decoder.
+func (in *input) pass(c chunk) error {
+	select {
+	case in.chunks <- c:
+		return nil
+	case <-in.quit:
+		return errStopped
+	}
 }
 
 // recycle takes back the buffer of a chunk that is decoded.
@@ -84,16 +106,19 @@ func (in *input) readAll() error {
 		body, end, state := packetAt(in.buf, in.pos)
 		switch {
 		case state == packetBad || (state == packetCut && eof):
-			in.send(plain, in.pos, in.pos < len(in.buf) && in.buf[in.pos] != 0)
-			return nil
+			return in.send(plain, in.pos, in.pos < len(in.buf) && in.buf[in.pos] != 0)
 		case state == packetCut:
-			in.send(plain, in.pos, false)
+			if err := in.send(plain, in.pos, false); err != nil {
+				return err
+			}
 			if eof, err = in.fill(); err != nil {
 				return err
 			}
 			plain = 0
 		case isCompressed(in.buf[body:end]):
-			in.send(plain, in.pos, false)
+			if err := in.send(plain, in.pos, false); err != nil {
+				return err
+			}
 			if err := in.sendInflated(in.buf[body:end]); err != nil {
 				return err
 			}
@@ -171,10 +196,11 @@ func isCompressed(body []byte) bool {
 }
 
 // send sends uncompressed packets on, and word of damage after them.
-func (in *input) send(from, to int, damaged bool) {
+func (in *input) send(from, to int, damaged bool) error {
 	if from < to || damaged {
-		in.chunks <- chunk{append(in.buffer(to-from), in.buf[from:to]...), damaged}
+		return in.pass(chunk{append(in.buffer(to-from), in.buf[from:to]...), damaged})
 	}
+	return nil
 }
 
 // sendInflated inflates a batch and sends its packets on. A damaged batch is
@@ -182,24 +208,21 @@ func (in *input) send(from, to int, damaged bool) {
 func (in *input) sendInflated(body []byte) error {
 	f := fields{b: body}
 	if !f.next() || f.sub == nil {
-		in.chunks <- chunk{damaged: true}
-		return nil
+		return in.pass(chunk{damaged: true})
 	}
 	packets, err := in.inflate(f.sub)
 	if err != nil {
-		in.chunks <- chunk{damaged: true}
-		return nil
+		return in.pass(chunk{damaged: true})
 	}
 	in.deflated += int64(len(f.sub))
 	in.inflated += int64(len(packets))
 	switch {
 	case in.inflated > maxInflated:
-		return fmt.Errorf("inflate trace: it holds more than %d GiB; record a shorter time", maxInflated>>30)
-	case in.inflated > maxRatio*in.deflated+maxPacket:
-		return fmt.Errorf("inflate trace: it inflates to more than %d times its size, which no recording does; record again", maxRatio)
+		return fmt.Errorf("%w: it inflates to more than %d GiB; record a shorter time", ErrTooBig, maxInflated>>30)
+	case in.inflated > maxRatio*in.deflated+firstFree:
+		return fmt.Errorf("%w: it inflates to more than %d times its size, which no recording does; record again", ErrTooBig, maxRatio)
 	}
-	in.chunks <- chunk{packets: packets}
-	return nil
+	return in.pass(chunk{packets: packets})
 }
 
 // inflate inflates a zlib stream of at most maxPacket bytes.

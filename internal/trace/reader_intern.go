@@ -9,16 +9,24 @@ const maxGaps = 1 << 18
 // mayAdd says whether an id may be added to a table of n entries. The Writer
 // numbers densely from 1.
 func (d *decoder) mayAdd(iid uint64, n int) bool {
-	if iid == 0 || iid >= maxGaps+uint64(n) {
+	if iid == 0 || iid >= d.maxGaps+uint64(n) {
 		return false
 	}
-	if gap := iid - min(iid, uint64(n)); gap > 0 {
-		if d.gaps += gap; d.gaps > maxGaps {
+	gap := iid - min(iid, uint64(n))
+	if gap > 0 {
+		if d.gaps += gap; d.gaps > d.maxGaps {
 			return false
 		}
 	}
-	return true
+	return d.budget.spend(int(gap+1) * tableEntry)
 }
+
+// Bytes of entries besides their texts: about what they and their place in a
+// map take.
+const (
+	tableEntry = 48
+	namedEntry = 128 // a note, a process, a thread, a track
+)
 
 // nameTable resolves the iids that stand for the names in Specs. Names of
 // threads have higher iids; the reader does not need them.
@@ -149,6 +157,9 @@ func (d *decoder) string(iid uint64, text []byte) {
 		return
 	}
 	s := cleanText(string(text), maxText)
+	if !d.budget.spend(2 * len(s)) {
+		return
+	}
 	for uint64(len(d.t.Strings)) <= iid {
 		d.t.Strings = append(d.t.Strings, "")
 	}
@@ -229,7 +240,7 @@ func (d *decoder) stack(b []byte) {
 			}
 		}
 	}
-	if len(frames) == 0 || !d.mayAdd(iid, len(d.t.Stacks)) {
+	if len(frames) == 0 || !d.mayAdd(iid, len(d.t.Stacks)) || !d.budget.spend(cap(frames)*4) {
 		return
 	}
 	for i, j := 0, len(frames)-1; i < j; i, j = i+1, j-1 {

@@ -90,7 +90,7 @@ func (d *decoder) process(b []byte) {
 			p.Name = cleanText(string(f.sub), maxText)
 		}
 	}
-	if p.PID == OtherTID {
+	if _, ok := d.processAt[p.PID]; p.PID == OtherTID || !ok && !d.budget.spend(namedEntry+len(p.Name)) {
 		return
 	}
 	d.t.addProcess(d.processAt, p)
@@ -109,7 +109,7 @@ func (d *decoder) thread(b []byte) {
 			t.Name = cleanText(string(f.sub), maxText)
 		}
 	}
-	if t.TID == OtherTID {
+	if _, ok := d.threadAt[threadKey(t.PID, t.TID)]; t.TID == OtherTID || !ok && !d.budget.spend(namedEntry+len(t.Name)) {
 		return
 	}
 	d.t.addThread(d.threadAt, t)
@@ -189,6 +189,9 @@ func (d *decoder) descriptor(b []byte) {
 	}
 	if info.what == NoTrack {
 		info = childTrack(d.tracks.get(parent), string(name))
+	}
+	if uuid >= uint64(len(d.tracks.low)) && d.tracks.rest[uuid] == (trackInfo{}) && !d.budget.spend(namedEntry) {
+		return
 	}
 	d.tracks.set(uuid, info)
 }

@@ -35,7 +35,7 @@ func (d *decoder) bundle(b []byte) {
 	}
 	list := d.cpus[cpu]
 	if list == nil {
-		list = &eventList{}
+		list = &eventList{budget: d.budget}
 		d.cpus[cpu] = list
 	}
 	decodeSwitches(list, uint16(cpu), compact)

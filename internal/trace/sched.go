@@ -102,7 +102,7 @@ func (w *Writer) nameSched(c *cpuBuffer, events []schedEvent) {
 		e := &events[i]
 		t := w.schedThread(e.tid)
 		if t.bundle != w.bundleNo {
-			t.bundle, t.comm = w.bundleNo, uint32(len(c.comms))
+			t.bundle, t.comm, t.seen = w.bundleNo, uint32(len(c.comms)), w.in.gen
 			w.useThread(t)
 			c.comms = append(c.comms, w.in.names[t.nameID].text)
 		}

@@ -1,10 +1,16 @@
 package trace
 
+import "unsafe"
+
 // eventList is a growing list of events that is never copied while it grows.
 type eventList struct {
-	full [][]Event
-	cur  []Event
+	full   [][]Event
+	cur    []Event
+	budget *budget
 }
+
+// eventBytes is the size of an Event.
+const eventBytes = int(unsafe.Sizeof(Event{}))
 
 // slot is the place of the next event.
 func (l *eventList) slot() *Event {
@@ -17,6 +23,12 @@ func (l *eventList) slot() *Event {
 
 func (l *eventList) grow() {
 	size := min(max(2*cap(l.cur), 32), 16<<10)
+	if !l.budget.spend(size * eventBytes) {
+		// The file is refused after this chunk: what it has more goes nowhere.
+		if l.cur = l.cur[:0]; cap(l.cur) > 0 {
+			return
+		}
+	}
 	if len(l.cur) > 0 {
 		l.full = append(l.full, l.cur)
 	}

@@ -19,6 +19,9 @@ type process struct {
 	pid, ppid int32
 	name      string
 	declared  bool // by Process; otherwise only events name it
+	exited    bool
+	seen      uint32 // generation in which it was used last
+	threads   int    // in Writer.threads
 	gen       uint32
 	own       track
 	gils      []gilTracks
@@ -36,6 +39,9 @@ type thread struct {
 	name     string
 	nameID   uint32
 	declared bool
+	exited   bool
+	open     int8   // slices that are open: waits and holds
+	seen     uint32 // generation in which it was used last
 	gen      uint32
 	own      track
 	gils     []track // "GIL" tracks by interpreter, nearly always one
@@ -50,7 +56,7 @@ func threadKey(pid, tid int32) uint64 { return uint64(uint32(pid))<<32 | uint64(
 func (w *Writer) Process(p Process) {
 	w.room()
 	pr := w.process(p.PID)
-	pr.ppid, pr.name, pr.declared = p.PPID, cleanText(p.Name, maxText), true
+	pr.ppid, pr.name, pr.declared, pr.exited = p.PPID, cleanText(p.Name, maxText), true, false
 	w.writeProcess(pr)
 }
 
@@ -61,7 +67,7 @@ func (w *Writer) Thread(t Thread) {
 	}
 	w.room()
 	th := w.thread(t.PID, t.TID)
-	th.name, th.declared = cleanText(t.Name, maxText), true
+	th.name, th.declared, th.exited = cleanText(t.Name, maxText), true, false
 	th.nameID = w.in.name(shownName(th.name, t.TID))
 	w.byTID[t.TID] = th
 	w.writeThread(th)
@@ -82,6 +88,7 @@ func (w *Writer) process(pid int32) *process {
 		p = &process{pid: pid, own: w.newTrack(trackProcess, 0)}
 		w.procs[pid] = p
 	}
+	p.seen = w.in.gen
 	return p
 }
 
@@ -94,6 +101,7 @@ func (w *Writer) thread(pid, tid int32) *thread {
 	if t == nil {
 		t = w.newThread(pid, tid)
 	}
+	t.seen = w.in.gen // forget clears w.last, so that every generation comes here
 	w.last = t
 	return t
 }
@@ -101,6 +109,7 @@ func (w *Writer) thread(pid, tid int32) *thread {
 func (w *Writer) newThread(pid, tid int32) *thread {
 	t := &thread{pid: pid, tid: tid, own: w.newTrack(TrackThread, 0), proc: w.process(pid)}
 	t.nameID = w.in.name(shownName("", tid))
+	t.proc.threads++
 	w.threads[threadKey(pid, tid)] = t
 	if w.byTID[tid] == nil {
 		w.byTID[tid] = t
@@ -115,13 +124,13 @@ func (w *Writer) newTrack(what Track, parent uint64) track {
 
 // useProcess and useThread see to it that the names are in this generation.
 func (w *Writer) useProcess(p *process) {
-	if p.declared && p.gen != w.in.gen {
+	if p.declared && !p.exited && p.gen != w.in.gen {
 		w.writeProcess(p)
 	}
 }
 
 func (w *Writer) useThread(t *thread) {
-	if t.declared && t.gen != w.in.gen {
+	if t.declared && !t.exited && t.gen != w.in.gen {
 		w.writeThread(t)
 	}
 }

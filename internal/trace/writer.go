@@ -178,10 +178,16 @@ func (w *Writer) room() {
 		w.hand()
 	}
 	if w.handed+int64(len(w.buf))-w.cleared >= w.every {
-		w.writePending()
-		w.in.gen++
-		w.state(false)
+		w.newGeneration()
 	}
+}
+
+// newGeneration begins a stretch that can be read by itself.
+func (w *Writer) newGeneration() {
+	w.writePending()
+	w.in.gen++
+	w.forget()
+	w.state(false)
 }
 
 func (w *Writer) hand() {

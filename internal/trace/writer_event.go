@@ -4,6 +4,7 @@ package trace
 func (w *Writer) trackEvent(e *Event) {
 	s := &wire.specs[e.Kind]
 	th := w.thread(e.PID, e.TID)
+	th.lives(e.Kind)
 	var uuid uint64
 	if Specs[e.Kind].Track == TrackThread {
 		uuid = w.threadTrack(th)

@@ -77,6 +77,9 @@ func (w *Writer) Note(n Note) {
 		w.settle()
 	}
 	w.room()
+	if n.Name == NoteExit && w.procs[n.PID] != nil {
+		w.procs[n.PID].exited = true
+	}
 	w.needTrack(&w.notes)
 	at := w.beginAt(n.Time)
 	b, event := open(w.buf, fPacketTrackEvent)
