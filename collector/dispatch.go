@@ -87,7 +87,7 @@ func (d *dispatcher) join(p *process, tid uint32) *thread {
 
 // sampleOf returns the GIL's fields in a record that has them.
 func sampleOf(r probes.Record) sample {
-	return sample{trace.Time(r.Ts), int32(r.HolderTid), r.Switches, r.Flags&probes.FlagLocked != 0}
+	return sample{trace.Time(r.Ts), int32(r.HolderTid), r.Rec.Holder, r.Switches, r.Flags&probes.FlagLocked != 0}
 }
 
 // event counts and writes one event of a process.

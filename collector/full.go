@@ -11,7 +11,7 @@ func (g *gil) taken(t *thread, s sample) {
 	if !g.full || s.time < g.from {
 		return
 	}
-	g.count(t, s)
+	g.count(s)
 	g.takeOver(t, s.time)
 	flow := g.handOff(t)
 	if t.holds != nil && t.holds != g {
@@ -23,13 +23,16 @@ func (g *gil) taken(t *thread, s sample) {
 	g.lane.set(s.time, t.tid)
 }
 
-// count adds a take to the totals.
-func (g *gil) count(t *thread, s sample) {
+// count adds a take to the totals. The interpreter counts changes of the thread
+// state, and one thread can have several of them: each time a sub-interpreter
+// imports a single-phase extension module, its thread makes a new one of the main
+// interpreter's (Python/import.c, switch_to_main_interpreter, 3.13).
+func (g *gil) count(s sample) {
 	n := &g.totals
-	if n.takes++; n.takes > 1 && n.taker != t.tid {
+	if n.takes++; n.takes > 1 && n.taker != s.tstate {
 		n.changes++
 	}
-	n.taker = t.tid
+	n.taker = s.tstate
 	n.seen(s)
 }
 
@@ -70,7 +73,7 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	case t.holds == g:
 		g.holdEnds(t, s.time, reason)
 	case g.full:
-		g.count(t, s) // it took before the probes came, or was on its way to where they are
+		g.count(s) // it took before the probes came, or was on its way to where they are
 	}
 	g.lane.known = true
 	g.lane.set(s.time, 0)

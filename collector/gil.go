@@ -78,8 +78,8 @@ func (g *gil) concerns(t *thread) {
 // totals is what the interpreter itself counts, to hold ours against.
 type totals struct {
 	first, last    sample // the first and last time the GIL's fields were seen (detail full: at a take)
-	taker          int32  // of the last take
-	takes, changes int64  // takes, and those by another thread than the one before
+	taker          uint64 // thread state of the last take
+	takes, changes int64  // takes, and those by another thread state than the one before
 }
 
 // seen notes the GIL's fields at one more moment.

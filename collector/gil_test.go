@@ -198,13 +198,13 @@ func TestLane(t *testing.T) {
 	var steps []string
 	l := lane{step: func(at trace.Time, holder int32) { steps = append(steps, fmt.Sprintf("%d:%d", at, holder)) }}
 	a, c := &thread{tid: 1, lastIn: 50}, &thread{tid: 2, lastIn: 130}
-	l.sampled(sample{100, 1, 1, true}, a)
-	l.sampled(sample{120, 1, 1, false}, a)
-	l.sampled(sample{150, 2, 2, true}, c)
-	l.sampled(sample{160, 9, 3, true}, nil)
-	l.sampled(sample{170, 2, 2, false}, c)
+	l.sampled(sample{time: 100, holder: 1, switches: 1, locked: true}, a)
+	l.sampled(sample{time: 120, holder: 1, switches: 1, locked: false}, a)
+	l.sampled(sample{time: 150, holder: 2, switches: 2, locked: true}, c)
+	l.sampled(sample{time: 160, holder: 9, switches: 3, locked: true}, nil)
+	l.sampled(sample{time: 170, holder: 2, switches: 2, locked: false}, c)
 	a.lastIn = 90
-	l.sampled(sample{180, 1, 4, true}, a)
+	l.sampled(sample{time: 180, holder: 1, switches: 4, locked: true}, a)
 	l.ends(1, 200)
 	want := "100:1 120:0 130:2 170:0 170:1 200:0"
 	if got := strings.Join(steps, " "); got != want {

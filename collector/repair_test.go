@@ -1,6 +1,10 @@
 package collector
 
-import "testing"
+import (
+	"testing"
+
+	"gilscope/internal/trace"
+)
 
 // A thread whose switch-in was not reported cannot have had the CPU that it
 // leaves before that was another's, however long ago it was woken.
@@ -31,5 +35,17 @@ func TestSliceThatExpiresAfterADropAsksNobody(t *testing.T) {
 		if got := b.p.thread(11).asked; got != c.asked {
 			t.Errorf("then %d holds it: thread 11 was asked: %v", c.holder, got)
 		}
+	}
+}
+
+// One thread can take the GIL with several thread states, and each is a change
+// to the interpreter; one that is freed can be another thread's next.
+func TestChangesAreOfThreadStates(t *testing.T) {
+	b := newBench(true)
+	for i, tstate := range []uint64{0x10, 0x10, 0x20, 0x30, 0x30} {
+		b.g.count(sample{time: trace.Time(i+1) * us, tstate: tstate})
+	}
+	if n := b.g.totals; n.takes != 5 || n.changes != 2 {
+		t.Errorf("%d takes, %d changes; want 5 and 2", n.takes, n.changes)
 	}
 }

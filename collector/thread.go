@@ -43,7 +43,8 @@ type wait struct {
 // sample is the GIL's fields at one moment.
 type sample struct {
 	time     trace.Time
-	holder   int32 // thread id of last_holder; 0: not known
+	holder   int32  // thread id of last_holder; 0: not known
+	tstate   uint64 // last_holder itself
 	switches uint32
 	locked   bool
 }

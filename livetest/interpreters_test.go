@@ -212,6 +212,9 @@ func comeAndGo(t *testing.T, in testpy.Interpreter, detail string) {
 	}
 	rec := open(t, r, truth)
 	checkRows(t, rec, []uint16{0, 1, 2, 3})
+	if detail == "full" {
+		checkCountsOf(t, rec, []uint16{0})
+	}
 	checkApart(t, rec)
 	for i, m := range made {
 		checkVisitor(t, rec, m, gone[i])

@@ -33,7 +33,7 @@ const (
 	NoteInterval = "switch interval"
 	// NoteGIL sums up one GIL at the end: interpreter, switches (by how much the interpreter's own
 	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
-	// (takes by another thread than the one before; equal to switches unless something was lost).
+	// (takes by another thread state than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone|size, or of a flight recorder's dump also
 	// SIGUSR1|trigger METRIC N ms; its counts are those of the dump's window), events, produced, stored,
