@@ -204,7 +204,7 @@ func TestAccessLost(t *testing.T) {
 }
 
 // checkLost: of a process that became root's, there is all or nothing.
-func checkLost(t *testing.T, r *recorder, root int, all bool) {
+func checkLost(t testing.TB, r *recorder, root int, all bool) {
 	t.Helper()
 	tr := readTrace(t, r.trace)
 	var exec trace.Time

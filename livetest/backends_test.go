@@ -30,15 +30,15 @@ const attempts = 3
 // tell the same story, on stripped interpreters as well.
 func TestWaysAgree(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.12", "3.14") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			agreeing(t, in, "many_short", "2s", ways, "--hz", "0")
-		})
+		}))
 	}
 }
 
 // agreeing records a truth program by several ways at the same time, until they
 // agree on who waited for how long.
-func agreeing(t *testing.T, in testpy.Interpreter, program, duration string, ways []way, args ...string) map[way]recording {
+func agreeing(t testing.TB, in testpy.Interpreter, program, duration string, ways []way, args ...string) map[way]recording {
 	t.Helper()
 	for range attempts {
 		all := together(t, in, program, duration, ways, args...)
@@ -53,7 +53,7 @@ func agreeing(t *testing.T, in testpy.Interpreter, program, duration string, way
 }
 
 // together records a truth program, which may have arguments, by several ways at the same time.
-func together(t *testing.T, in testpy.Interpreter, program, duration string, ways []way, args ...string) map[way]recording {
+func together(t testing.TB, in testpy.Interpreter, program, duration string, ways []way, args ...string) map[way]recording {
 	t.Helper()
 	p := startProgram(t, in, program)
 	recorders := map[way]*recorder{}
@@ -82,7 +82,7 @@ func together(t *testing.T, in testpy.Interpreter, program, duration string, way
 }
 
 // compareAll returns what does not agree with the base.
-func compareAll(t *testing.T, all map[way]recording) (off []string) {
+func compareAll(t testing.TB, all map[way]recording) (off []string) {
 	t.Helper()
 	from, to := int64(0), int64(1<<62)
 	for _, r := range all {
@@ -100,7 +100,7 @@ func compareAll(t *testing.T, all map[way]recording) (off []string) {
 // another, within the error that the report itself states. Only time in which
 // the thread slept counts: whether one that was asked to drop and then lost its
 // CPU already wanted the GIL back, only a way that sees drops can tell.
-func compareWays(t *testing.T, w way, want *trace.Trace, r recording, from, to int64) (wrong []string) {
+func compareWays(t testing.TB, w way, want *trace.Trace, r recording, from, to int64) (wrong []string) {
 	t.Helper()
 	got, share := r.trace, r.report.GIL[0].WaitErrorShare
 	for _, th := range want.Threads {
@@ -124,18 +124,18 @@ func compareWays(t *testing.T, w way, want *trace.Trace, r recording, from, to i
 // measured, and takes and drops with the interpreter's own count.
 func TestHolds(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.12", "3.14") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			r := recordTruth(t, in, "holds", "2s", "--detail", "full")
 			checkHolds(t, r)
 			checkCounts(t, r)
-		})
+		}))
 	}
 }
 
 // checkHolds holds the time that each thread held the GIL to 2 % or 2 ms. What
 // the program cannot see of its own hold is the way from the take to its next
 // line of Python and from its last line to the drop.
-func checkHolds(t *testing.T, r recording) {
+func checkHolds(t testing.TB, r recording) {
 	t.Helper()
 	for tid, th := range r.truth.Threads {
 		if th.Holds == nil {
@@ -156,7 +156,7 @@ func checkHolds(t *testing.T, r recording) {
 
 // checkCounts: every take has its drop, and the takes that changed the holder
 // are as many as the interpreter's switch number says.
-func checkCounts(t *testing.T, r recording) {
+func checkCounts(t testing.TB, r recording) {
 	t.Helper()
 	balance := map[int32]int{}
 	for _, e := range r.trace.Events {

@@ -41,7 +41,7 @@ func parseSets(status string) map[string]string {
 }
 
 // checkSets holds every thread of a process to the set it may have, in all sets.
-func checkSets(t *testing.T, pid int, bounded bool, names ...string) {
+func checkSets(t testing.TB, pid int, bounded bool, names ...string) {
 	t.Helper()
 	for _, sets := range setsOf(t, pid) {
 		for _, name := range []string{"CapPrm", "CapEff"} {
@@ -134,7 +134,7 @@ func ofUser(bounding string, names ...string) map[string]string {
 }
 
 // startTelling records a command that tells its privileges and then waits.
-func startTelling(t *testing.T, as func(*exec.Cmd)) (cmd *exec.Cmd, status string) {
+func startTelling(t testing.TB, as func(*exec.Cmd)) (cmd *exec.Cmd, status string) {
 	t.Helper()
 	cmd = command(nil, as)
 	dir := t.TempDir() // root's

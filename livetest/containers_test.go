@@ -88,7 +88,7 @@ func renumber(t testing.TB, truth *oracle.Truth, host map[int32]int32) {
 // debian-3.14 has another root, too.
 func TestContainer(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.9", "3.13", "debian-3.14") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", "native_hold.py"))
 			if err != nil {
 				t.Fatal(err)
@@ -110,12 +110,12 @@ func TestContainer(t *testing.T) {
 			checkShortRun(t, rec)
 			checkBlame(t, rec)
 			checkNumbers(t, rec, int32(pid), int32(truth.PID), host)
-		})
+		}))
 	}
 }
 
 // checkNumbers holds the report to the host's numbers of a process and its threads, and to their names.
-func checkNumbers(t *testing.T, r recording, pid, own int32, host map[int32]int32) {
+func checkNumbers(t testing.TB, r recording, pid, own int32, host map[int32]int32) {
 	t.Helper()
 	if row := processOf(r.report, pid); row == nil || row.NSPID == nil || *row.NSPID != own {
 		t.Errorf("the report has %s, want pid %d as %d in its namespace", rowText(row), pid, own)
@@ -148,7 +148,7 @@ func TestContainerFamily(t *testing.T) {
 	for _, c := range []struct{ in, detail string }{
 		{"3.9", "waits"}, {"3.13", "full"}, {"debian-3.14", "waits"}, {"3.9 3.13", "waits"}, {"3.13 debian-3.14", "full"},
 	} {
-		t.Run(c.in+"/"+c.detail, func(t *testing.T) {
+		t.Run(c.in+"/"+c.detail, steady(func(t testing.TB) {
 			args := []string{"--follow", "--detail", c.detail}
 			var running []*testpy.Proc
 			var dirs []string
@@ -177,12 +177,12 @@ func TestContainerFamily(t *testing.T) {
 			for _, dir := range dirs {
 				checkContained(t, rec, members(t, dir))
 			}
-		})
+		}))
 	}
 }
 
 // checkContained holds the recording to what the processes of one container said of themselves.
-func checkContained(t *testing.T, r recording, found map[int32]member) {
+func checkContained(t testing.TB, r recording, found map[int32]member) {
 	t.Helper()
 	pids, outside := map[int32]int32{}, map[int32]member{}
 	for own, m := range found {

@@ -42,7 +42,7 @@ type diagnosis struct {
 	}
 }
 
-func diagnose(t *testing.T, args ...string) diagnosis {
+func diagnose(t testing.TB, args ...string) diagnosis {
 	t.Helper()
 	o := run(t, append([]string{"doctor", "--json"}, args...))
 	o.wants(t, 0)
@@ -131,7 +131,7 @@ func TestDoctorSeesObstacles(t *testing.T) {
 }
 
 // freeze puts a process into a frozen cgroup, of version 1 or 2, until the test ends.
-func freeze(t *testing.T, pid int) {
+func freeze(t testing.TB, pid int) {
 	t.Helper()
 	name := fmt.Sprintf("gilscope-test-%d", pid)
 	dir, file, on, off := "/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"

@@ -44,12 +44,12 @@ func TestContendedEnds(t *testing.T) {
 			{"SIGSEGV", analyze.Exit{Signal: 11}},
 		} {
 			detail := []string{"waits", "full"}[(i+j)%2] // every way at both
-			t.Run(in.Name+"/"+c.how+"/"+detail, func(t *testing.T) { contendedEnd(t, in, c.how, c.want, detail) })
+			t.Run(in.Name+"/"+c.how+"/"+detail, steady(func(t testing.TB) { contendedEnd(t, in, c.how, c.want, detail) }))
 		}
 	}
 }
 
-func contendedEnd(t *testing.T, in testpy.Interpreter, how string, want analyze.Exit, detail string) {
+func contendedEnd(t testing.TB, in testpy.Interpreter, how string, want analyze.Exit, detail string) {
 	p := testpy.Start(t, in, contendedEndScript)
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "--detail", detail)
 	p.Send(t, how)
@@ -72,7 +72,7 @@ func contendedEnd(t *testing.T, in testpy.Interpreter, how string, want analyze.
 }
 
 // checkAllClosed: nobody waits or holds for longer than the process lived.
-func checkAllClosed(t *testing.T, r recording) {
+func checkAllClosed(t testing.TB, r recording) {
 	t.Helper()
 	var last trace.Time
 	for _, n := range notes(r.trace, trace.NoteExit) {

@@ -83,7 +83,7 @@ var ownWays = []string{"default", "fork", "spawn", "forkserver", "os.fork", "nes
 func TestFamily(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "3.12", "debian-3.11", "3.14") {
 		for _, detail := range []string{"waits", "full"} {
-			t.Run(in.Name+"/"+detail, func(t *testing.T) {
+			t.Run(in.Name+"/"+detail, steady(func(t testing.TB) {
 				r, found := recordFamily(t, in, detail, ownWays...)
 				if want := len(ownWays) + 2; len(found) != want { // the nested one is two, the busy one's parent is one more
 					t.Fatalf("%d processes measured themselves, want %d", len(found), want)
@@ -93,7 +93,7 @@ func TestFamily(t *testing.T) {
 				if got := methodOfCode(r.report, 10); in.Minor == 14 && got != "forkserver" {
 					t.Errorf("by default 3.14 starts children by %q", got)
 				}
-			})
+			}))
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestFamily(t *testing.T) {
 func TestFamilyOfVersions(t *testing.T) {
 	others := testpy.Some(t, "3.9", "debian-3.11")
 	for _, detail := range []string{"waits", "full"} {
-		t.Run(detail, func(t *testing.T) {
+		t.Run(detail, steady(func(t testing.TB) {
 			var paths []string
 			for _, in := range others {
 				paths = append(paths, in.Path)
@@ -114,7 +114,7 @@ func TestFamilyOfVersions(t *testing.T) {
 					t.Errorf("the report says %+v of a child with Python %s", row, in.Version)
 				}
 			}
-		})
+		}))
 	}
 }
 
@@ -140,7 +140,7 @@ func recordFamily(t testing.TB, in testpy.Interpreter, detail string, ways ...st
 }
 
 // checkFamily holds the recording to what every process said of itself.
-func checkFamily(t *testing.T, r recording, found map[int32]member) {
+func checkFamily(t testing.TB, r recording, found map[int32]member) {
 	t.Helper()
 	for _, row := range r.report.Processes {
 		if row.ChildrenNotRecorded != 0 {
@@ -155,7 +155,7 @@ func checkFamily(t *testing.T, r recording, found map[int32]member) {
 	}
 }
 
-func checkMember(t *testing.T, r recording, pid int32, m member) {
+func checkMember(t testing.TB, r recording, pid int32, m member) {
 	t.Helper()
 	row := processOf(r.report, pid)
 	if row == nil {
@@ -181,7 +181,7 @@ func checkMember(t *testing.T, r recording, pid int32, m member) {
 }
 
 // checkServers: multiprocessing's own processes are known as such, and are the main process's children.
-func checkServers(t *testing.T, r recording, found map[int32]member, want int) {
+func checkServers(t testing.TB, r recording, found map[int32]member, want int) {
 	t.Helper()
 	servers := map[string]int{}
 	for i := range r.report.Processes {

@@ -65,7 +65,7 @@ func endReason(t testing.TB, tr *trace.Trace) string {
 func TestDumps(t *testing.T) {
 	const keep = 2 * time.Second
 	for _, c := range []struct{ program, detail string }{{"convoy", "waits"}, {"holds", "full"}, {"many_short", "full"}, {"churn", "waits"}} {
-		t.Run(c.program+"/"+c.detail, func(t *testing.T) {
+		t.Run(c.program+"/"+c.detail, steady(func(t testing.TB) {
 			script, err := filepath.Abs(filepath.Join("..", "testdata", "truth", c.program+".py"))
 			if err != nil {
 				t.Fatal(err)
@@ -95,11 +95,11 @@ func TestDumps(t *testing.T) {
 					t.Error(wrong)
 				}
 			}
-		})
+		}))
 	}
 }
 
-func checkDump(t *testing.T, d recording, reason string, keep time.Duration) {
+func checkDump(t testing.TB, d recording, reason string, keep time.Duration) {
 	t.Helper()
 	if got := endReason(t, d.trace); got != reason {
 		t.Errorf("reason %q, want %q", got, reason)
@@ -136,7 +136,7 @@ for line in sys.stdin:
 func TestTriggers(t *testing.T) {
 	fired := regexp.MustCompile(`^trigger gil\.(wait|hold) (\d+) ms$`)
 	for metric, detail := range map[string]string{"gil.wait": "waits", "gil.hold": "full"} {
-		t.Run(metric, func(t *testing.T) {
+		t.Run(metric, steady(func(t testing.TB) {
 			p := testpy.Start(t, testpy.One(t, "3.12"), holdScript)
 			r := startRecord(t, "-p", fmt.Sprint(p.PID), "--keep", "3s", "--detail", detail,
 				"--trigger", metric+">300ms", "--trigger", "gil.wait>1h", "--after", "600ms", "--max-dumps", "2")
@@ -165,12 +165,12 @@ func TestTriggers(t *testing.T) {
 				}
 				checkTriggered(t, d, 600e6)
 			}
-		})
+		}))
 	}
 }
 
 // checkTriggered: the long wait is in the trace, with the time after it.
-func checkTriggered(t *testing.T, d recording, after int64) {
+func checkTriggered(t testing.TB, d recording, after int64) {
 	t.Helper()
 	end := int64(notes(d.trace, trace.NoteEnd)[0].Time)
 	var longest oracle.Interval // the last long one: a dump may hold the time of the one before

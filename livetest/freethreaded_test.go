@@ -11,7 +11,7 @@ import (
 
 // checkWithoutGIL records threads that only compute, in an interpreter without a
 // GIL: nobody waits, and every sample says what its thread is at.
-func checkWithoutGIL(t *testing.T, in testpy.Interpreter, detail string) {
+func checkWithoutGIL(t testing.TB, in testpy.Interpreter, detail string) {
 	t.Helper()
 	r := recordTruth(t, in, "cpu_threads", "1s", "--detail", detail, "--hz", "499")
 	if n := note(t, r.trace, trace.NoteTarget); n["free_threaded"] != 1 || n["gil_enabled"] != 0 {
@@ -32,7 +32,7 @@ func checkWithoutGIL(t *testing.T, in testpy.Interpreter, detail string) {
 }
 
 // bodyOf is where a thread of that role computes.
-func bodyOf(t *testing.T, truth *oracle.Truth, role string) oracle.Expectation {
+func bodyOf(t testing.TB, truth *oracle.Truth, role string) oracle.Expectation {
 	t.Helper()
 	for _, e := range truth.Expect {
 		if e.HolderRole == role {
@@ -45,7 +45,7 @@ func bodyOf(t *testing.T, truth *oracle.Truth, role string) oracle.Expectation {
 
 // checkSamples wants 95 % of a thread's CPU samples, and enough of them, in a
 // function and on its lines.
-func checkSamples(t *testing.T, r recording, tid int32, body oracle.Expectation) {
+func checkSamples(t testing.TB, r recording, tid int32, body oracle.Expectation) {
 	t.Helper()
 	var all, right int
 	for _, e := range r.trace.Events {

@@ -26,7 +26,7 @@ func levelsOf(tr *trace.Trace) (levels []string, at []trace.Time) {
 // recorded in full, and agrees with what it measured.
 func TestQuietTargetsStayFull(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "debian-3.11", "3.13", "debian-3.15") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			r := recordTruth(t, in, "holds", "1500ms", "--detail", "auto")
 			checkHolds(t, r)
 			checkCounts(t, r)
@@ -37,7 +37,7 @@ func TestQuietTargetsStayFull(t *testing.T) {
 				t.Errorf("full share %v, busy share %v", g.FullShare, g.BusyShare)
 			}
 			checkCost(t, r, 0.02)
-		})
+		}))
 	}
 }
 
@@ -46,7 +46,7 @@ func TestQuietTargetsStayFull(t *testing.T) {
 func TestBurstsStepDown(t *testing.T) {
 	for _, program := range []string{"many_short", "phases"} {
 		for _, in := range testpy.Some(t, "3.8", "3.13", "standalone-3.14.6") {
-			t.Run(program+"/"+in.Name, func(t *testing.T) {
+			t.Run(program+"/"+in.Name, steady(func(t testing.TB) {
 				r := recordTruth(t, in, program, "4s", "--detail", "auto")
 				checkWaits(t, r, max(0.02, r.report.GIL[0].WaitErrorShare))
 				levels, at := levelsOf(r.trace)
@@ -59,13 +59,13 @@ func TestBurstsStepDown(t *testing.T) {
 				}
 				checkCost(t, r, 0.02)
 				holdsOnlyIn(t, r.trace, levels, at)
-			})
+			}))
 		}
 	}
 }
 
 // checkCost: the recording states what it cost, and the probes kept to their share.
-func checkCost(t *testing.T, r recording, share float64) {
+func checkCost(t testing.TB, r recording, share float64) {
 	t.Helper()
 	end := note(t, r.trace, trace.NoteEnd)
 	rec := r.report.Recording
@@ -81,7 +81,7 @@ func checkCost(t *testing.T, r recording, share float64) {
 }
 
 // holdsOnlyIn: holds are in the trace where it says that they are, and nowhere else.
-func holdsOnlyIn(t *testing.T, tr *trace.Trace, levels []string, at []trace.Time) {
+func holdsOnlyIn(t testing.TB, tr *trace.Trace, levels []string, at []trace.Time) {
 	t.Helper()
 	level, next, inFull := "", 0, 0
 	for _, e := range tr.Events {

@@ -19,7 +19,7 @@ import (
 
 // server is a gunicorn that is recorded.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	log     lines
 	url     string
 	master  int
@@ -37,7 +37,7 @@ var servers = map[string][]string{
 func TestGunicorn(t *testing.T) {
 	for kind, flags := range servers {
 		for _, how := range []string{"pid", "command"} {
-			t.Run(kind+"/"+how, func(t *testing.T) {
+			t.Run(kind+"/"+how, steady(func(t testing.TB) {
 				cmd := gunicorn(t, testpy.One(t, "3.12"), flags)
 				want, _ := strconv.Atoi(flags[1])
 				var s *server
@@ -55,7 +55,7 @@ func TestGunicorn(t *testing.T) {
 				r := s.stop()
 				checkWorkers(t, r, s, killed, replacement)
 				checkHandler(t, r, kind)
-			})
+			}))
 		}
 	}
 }
@@ -71,7 +71,7 @@ func gunicorn(t testing.TB, in testpy.Interpreter, flags []string) *exec.Cmd {
 }
 
 // listen starts a command and reads what it says.
-func listen(t *testing.T, cmd *exec.Cmd) *server {
+func listen(t testing.TB, cmd *exec.Cmd) *server {
 	t.Helper()
 	words, err := cmd.StderrPipe()
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *server) boots(n, ends int) (pids []int) {
 
 // recordServer records a server that runs. Workers that were there before are
 // not recorded; it gets new ones.
-func recordServer(t *testing.T, cmd *exec.Cmd, workers int) *server {
+func recordServer(t testing.TB, cmd *exec.Cmd, workers int) *server {
 	t.Helper()
 	s := listen(t, cmd)
 	s.boots(workers, 0)
@@ -132,7 +132,7 @@ func recordServer(t *testing.T, cmd *exec.Cmd, workers int) *server {
 }
 
 // launchServer records a server from its start.
-func launchServer(t *testing.T, cmd *exec.Cmd, workers int) *server {
+func launchServer(t testing.TB, cmd *exec.Cmd, workers int) *server {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "t.pftrace")
 	record := command(append([]string{"record", "-v", "-o", path, "--no-event-callstacks", "--"}, cmd.Args...))
@@ -197,7 +197,7 @@ func (s *server) kill() (killed, replacement int) {
 }
 
 // checkWorkers: all of them are the master's children, and it is known how they ended.
-func checkWorkers(t *testing.T, r recording, s *server, killed, replacement int) {
+func checkWorkers(t testing.TB, r recording, s *server, killed, replacement int) {
 	t.Helper()
 	for _, pid := range s.workers {
 		row, want := processOf(r.report, int32(pid)), analyze.Exit{}
@@ -221,7 +221,7 @@ func checkWorkers(t *testing.T, r recording, s *server, killed, replacement int)
 }
 
 // checkHandler: threads of a worker wait for each other in the handler; a worker without threads does not wait.
-func checkHandler(t *testing.T, r recording, kind string) {
+func checkHandler(t testing.TB, r recording, kind string) {
 	t.Helper()
 	var wait, blamed, right int64
 	wrong := map[string]int64{}

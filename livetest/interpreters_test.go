@@ -15,7 +15,7 @@ import (
 // TestOwnGILs: of interpreters with a GIL each, every GIL is followed by itself.
 func TestOwnGILs(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.12", "3.13", "3.14", "debian-3.15") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			for w, r := range together(t, in, "interpreters own 2", "1500ms", []way{{"waits", "futex"}, base, {"full", "take_gil"}}) {
 				ids := []uint16{0, 1, 2}
 				t.Logf("%v", w)
@@ -33,14 +33,14 @@ func TestOwnGILs(t *testing.T) {
 					checkCountsOf(t, r, ids)
 				}
 			}
-		})
+		}))
 	}
 }
 
 // TestSharedGIL: interpreters that use the main one's GIL have one row together.
 func TestSharedGIL(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "3.10", "debian-3.11", "3.12", "3.14") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			for w, r := range together(t, in, "interpreters shared 1", "1500ms", []way{{"waits", "futex"}, base}) {
 				t.Logf("%v", w)
 				checkRows(t, r, []uint16{0})
@@ -54,12 +54,12 @@ func TestSharedGIL(t *testing.T) {
 					checkCounts(t, r)
 				}
 			}
-		})
+		}))
 	}
 }
 
 // checkRows wants one row for each of these interpreters, and none for others.
-func checkRows(t *testing.T, r recording, want []uint16) {
+func checkRows(t testing.TB, r recording, want []uint16) {
 	t.Helper()
 	var got []uint16
 	for _, g := range r.report.GIL {
@@ -75,7 +75,7 @@ func checkRows(t *testing.T, r recording, want []uint16) {
 
 // checkApart: what a thread does with its interpreter's GIL stands with that
 // GIL, and nobody is blamed who runs in another interpreter.
-func checkApart(t *testing.T, r recording) {
+func checkApart(t testing.TB, r recording) {
 	t.Helper()
 	astray := map[string]int{}
 	for _, e := range r.trace.Events {
@@ -107,7 +107,7 @@ func checkApart(t *testing.T, r recording) {
 }
 
 // checkLanes asks Perfetto for the tracks of the holders.
-func checkLanes(t *testing.T, r recording, ids []uint16) {
+func checkLanes(t testing.TB, r recording, ids []uint16) {
 	t.Helper()
 	var want, got []string
 	for _, id := range ids {
@@ -132,7 +132,7 @@ func checkLanes(t *testing.T, r recording, ids []uint16) {
 }
 
 // checkCountsOf is checkCounts for each of these interpreters.
-func checkCountsOf(t *testing.T, r recording, ids []uint16) {
+func checkCountsOf(t testing.TB, r recording, ids []uint16) {
 	t.Helper()
 	notes := notesOf(t, r.trace, trace.NoteGIL)
 	for _, id := range ids {
@@ -146,7 +146,7 @@ func checkCountsOf(t *testing.T, r recording, ids []uint16) {
 
 // notesOf returns the numbers of the notes of that name by interpreter, and when
 // each was written as "time".
-func notesOf(t *testing.T, tr *trace.Trace, name string) map[uint16]map[string]int64 {
+func notesOf(t testing.TB, tr *trace.Trace, name string) map[uint16]map[string]int64 {
 	t.Helper()
 	out := map[uint16]map[string]int64{}
 	for _, n := range tr.Notes {
@@ -178,12 +178,12 @@ const seenWithin = 150e6 // ns
 func TestInterpretersComeAndGo(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.12", "3.13", "3.14", "debian-3.15") {
 		for _, detail := range []string{"waits", "full"} {
-			t.Run(in.Name+"/"+detail, func(t *testing.T) { comeAndGo(t, in, detail) })
+			t.Run(in.Name+"/"+detail, steady(func(t testing.TB) { comeAndGo(t, in, detail) }))
 		}
 	}
 }
 
-func comeAndGo(t *testing.T, in testpy.Interpreter, detail string) {
+func comeAndGo(t testing.TB, in testpy.Interpreter, detail string) {
 	p := startProgram(t, in, "interpreters own 1")
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "--detail", detail)
 	tell := func(command string) (s said) {
@@ -227,7 +227,7 @@ func comeAndGo(t *testing.T, in testpy.Interpreter, detail string) {
 
 // checkVisitor: an interpreter that came is noticed soon, and its waits are right
 // from then until it goes.
-func checkVisitor(t *testing.T, r recording, came, gone said) {
+func checkVisitor(t testing.TB, r recording, came, gone said) {
 	t.Helper()
 	n := notesOf(t, r.trace, trace.NoteInterpreter)[came.Interpreter]
 	if n == nil {
@@ -243,7 +243,7 @@ func checkVisitor(t *testing.T, r recording, came, gone said) {
 
 // checkGone: nothing is told of an interpreter that is gone, but that its GIL is
 // free, which is noticed a little later.
-func checkGone(t *testing.T, r recording, gone said) {
+func checkGone(t testing.TB, r recording, gone said) {
 	t.Helper()
 	for _, e := range r.trace.Events {
 		if e.GIL != gone.Interpreter || int64(e.Time) <= gone.To {

@@ -16,7 +16,7 @@ const (
 	tableEnd   = "<!-- /matrix -->\n"
 )
 
-var tableHead = []string{"CPython", "from", "build", "`waits`, `full` by", "wait off by", "blame right", "`take_gil` by"}
+var tableHead = []string{"interpreter", "build", "`waits`, `full` by", "wait off by", "blame right", "`take_gil` by"}
 
 // table is what `make matrix` writes: a row for each interpreter.
 type table struct {
@@ -26,7 +26,7 @@ type table struct {
 
 func (t *table) add(in testpy.Interpreter, cells ...string) {
 	t.interpreters = append(t.interpreters, in)
-	t.rows = append(t.rows, append([]string{in.Version, in.Kind}, cells...))
+	t.rows = append(t.rows, append([]string{in.Name}, cells...))
 }
 
 // write puts the table into a file, in the order of the matrix.

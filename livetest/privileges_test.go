@@ -133,7 +133,7 @@ func TestPrivileges(t *testing.T) {
 }
 
 // recordsWith says whether a recording works; if not, it must say how to mend it.
-func recordsWith(t *testing.T, g grant, pid int, detail string) string {
+func recordsWith(t testing.TB, g grant, pid int, detail string) string {
 	t.Helper()
 	path := filepath.Join(dirOf(t, nobody), "t.pftrace")
 	if g.root {
@@ -157,7 +157,7 @@ func recordsWith(t *testing.T, g grant, pid int, detail string) string {
 }
 
 // missingWith names the checks of doctor that fail; each must say how to mend it.
-func missingWith(t *testing.T, g grant) string {
+func missingWith(t testing.TB, g grant) string {
 	t.Helper()
 	o := g.run(t, "doctor", "--json")
 	var d diagnosis

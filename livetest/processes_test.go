@@ -134,7 +134,7 @@ func TestBecomes(t *testing.T) {
 	long.Send(t, "begin")
 	begun := time.Now()
 	for _, detail := range []string{"waits", "full"} {
-		t.Run("Python/"+detail, func(t *testing.T) { becomesPython(t, in, other, detail) })
+		t.Run("Python/"+detail, steady(func(t testing.TB) { becomesPython(t, in, other, detail) }))
 	}
 	t.Run("sleep", func(t *testing.T) {
 		p, dir := startBecoming(t, in, "/bin/sleep", "0.2")
@@ -161,7 +161,7 @@ func TestBecomes(t *testing.T) {
 }
 
 // becomesPython: before and after the exec, both interpreters' waits are there.
-func becomesPython(t *testing.T, in, other testpy.Interpreter, detail string) {
+func becomesPython(t testing.TB, in, other testpy.Interpreter, detail string) {
 	after := t.TempDir()
 	p, before := startBecoming(t, in, other.Path, processesScript(t, "contend"), after, "after", "5")
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "--detail", detail)
@@ -183,7 +183,7 @@ func becomesPython(t *testing.T, in, other testpy.Interpreter, detail string) {
 }
 
 // checkBecame holds one of the programs that a process was to what it measured.
-func checkBecame(t *testing.T, r recording, pid int32, found map[int32]member) {
+func checkBecame(t testing.TB, r recording, pid int32, found map[int32]member) {
 	t.Helper()
 	m, ok := found[pid]
 	if !ok {

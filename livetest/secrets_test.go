@@ -49,7 +49,7 @@ os.wait()
 
 // plantSecrets makes a program, its interpreter and its library in a folder with
 // a telling name, and returns the command that runs it.
-func plantSecrets(t *testing.T) []string {
+func plantSecrets(t testing.TB) []string {
 	t.Helper()
 	dir := filepath.Join(publicDir(t), secretFolder)
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -105,7 +105,7 @@ func TestSecrets(t *testing.T) {
 }
 
 // checkNoFolder: no frame and no note has an absolute path.
-func checkNoFolder(t *testing.T, path string) {
+func checkNoFolder(t testing.TB, path string) {
 	t.Helper()
 	tr := readTrace(t, path)
 	for _, f := range tr.Frames {

@@ -21,7 +21,7 @@ const foundWithin = 500 * time.Millisecond
 
 // checkMeasured holds the recording to what one process measured of itself, from
 // when it is observed, and says whether that was all that it measured.
-func checkMeasured(t *testing.T, r recording, m member, pid int32) (whole bool) {
+func checkMeasured(t testing.TB, r recording, m member, pid int32) (whole bool) {
 	t.Helper()
 	r.truth = m.truth
 	r.from, r.to = m.From, m.To
@@ -47,7 +47,7 @@ func checkMeasured(t *testing.T, r recording, m member, pid int32) (whole bool) 
 }
 
 // checkShortRun is checkWaits for a short run.
-func checkShortRun(t *testing.T, r recording) {
+func checkShortRun(t testing.TB, r recording) {
 	t.Helper()
 	for _, c := range compareWaits(r) {
 		truth := normal(r.truth.Threads[c.tid].Waits).within(r.from, r.to)
@@ -92,7 +92,7 @@ func unmeasured(r recording, tid int32, ours, truth spans) (ns int64) {
 // checkShortBlame is checkBlame for one process that lives a fraction of a
 // second, maybe with less than one CPU: who is asked for the CPU at a system
 // call of the measurement loses it there, and then waiters wait for just that.
-func checkShortBlame(t *testing.T, r recording, pid int32) {
+func checkShortBlame(t testing.TB, r recording, pid int32) {
 	t.Helper()
 	var blamed, right, own int64
 	wrong := map[string]int64{}
@@ -134,7 +134,7 @@ func beside(at *analyze.SiteRow) bool {
 
 // checkFirstWait: the first wait that a sleeping thread measured, however soon
 // after the start, is there. Those below a millisecond are no contention yet.
-func checkFirstWait(t *testing.T, r recording, truth *oracle.Truth, started int64) {
+func checkFirstWait(t testing.TB, r recording, truth *oracle.Truth, started int64) {
 	t.Helper()
 	r.truth = truth
 	for tid, th := range truth.Threads {
@@ -164,7 +164,7 @@ func comparisonOf(r recording, tid int32) comparison {
 
 // checkProcessCounts: at full, every take of every thread has its drop, and the
 // takes by another thread are as many as the interpreter counted.
-func checkProcessCounts(t *testing.T, r recording, pid int32) {
+func checkProcessCounts(t testing.TB, r recording, pid int32) {
 	t.Helper()
 	var totals map[string]int64
 	for _, n := range r.trace.Notes {

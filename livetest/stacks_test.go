@@ -35,12 +35,12 @@ running = False
 func TestDeepStacks(t *testing.T) {
 	for _, in := range testpy.Some(t, "3.8", "3.10", "3.11", "3.13", "3.14") {
 		for _, depth := range []int{20, 100} {
-			t.Run(fmt.Sprintf("%s/%d", in.Name, depth), func(t *testing.T) { deepStack(t, in, depth) })
+			t.Run(fmt.Sprintf("%s/%d", in.Name, depth), steady(func(t testing.TB) { deepStack(t, in, depth) }))
 		}
 	}
 }
 
-func deepStack(t *testing.T, in testpy.Interpreter, depth int) {
+func deepStack(t testing.TB, in testpy.Interpreter, depth int) {
 	p := testpy.Start(t, in, fmt.Sprintf(deepScript, depth))
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "300ms")
 	r.wait(t)
@@ -210,11 +210,11 @@ running = False
 // frame by frame: names, files and lines.
 func TestFrameKinds(t *testing.T) {
 	for _, in := range testpy.All(t) {
-		t.Run(in.Name, func(t *testing.T) { frameKinds(t, in) })
+		t.Run(in.Name, steady(func(t testing.TB) { frameKinds(t, in) }))
 	}
 }
 
-func frameKinds(t *testing.T, in testpy.Interpreter) {
+func frameKinds(t testing.TB, in testpy.Interpreter) {
 	// The jump over 300 statements needs the long forms of the line table.
 	script := fmt.Sprintf(kindsScript, strings.Repeat("    x += 1 if x else 2\n", 300))
 	p := testpy.Start(t, in, script)
@@ -251,7 +251,7 @@ func frameKinds(t *testing.T, in testpy.Interpreter) {
 }
 
 // compareFrames compares frames, leaf first, with what sys._getframe said.
-func compareFrames(t *testing.T, tr *trace.Trace, frames []trace.FrameID, want [][3]any) {
+func compareFrames(t testing.TB, tr *trace.Trace, frames []trace.FrameID, want [][3]any) {
 	t.Helper()
 	if len(frames) != len(want) {
 		t.Fatalf("%d frames, want %d: %v", len(frames), len(want), want)

@@ -36,7 +36,7 @@ print("hit" if hit else "clean")
 `
 
 // startWithLibc starts a Python of nobody's with a libc of its own.
-func startWithLibc(t *testing.T, dir, script string) *testpy.Proc {
+func startWithLibc(t testing.TB, dir, script string) *testpy.Proc {
 	t.Helper()
 	return testpy.StartCommand(t, exec.Command("setpriv", fmt.Sprint("--reuid=", nobody), fmt.Sprint("--regid=", nobody), "--clear-groups",
 		"env", "LD_LIBRARY_PATH="+dir, system, "-u", "-c", script))

@@ -11,17 +11,17 @@ import (
 func TestWaits(t *testing.T) {
 	for _, program := range []string{"convoy", "c_calls", "cpu_threads", "churn", "many_threads"} {
 		for _, in := range testpy.Some(t, "3.8", "debian-3.11.2", "3.13") {
-			t.Run(program+"/"+in.Name, func(t *testing.T) {
+			t.Run(program+"/"+in.Name, steady(func(t testing.TB) {
 				r := recordTruth(t, in, program, "2s")
 				checkWaits(t, r, 0.02)
 				checkBlame(t, r)
-			})
+			}))
 		}
 	}
 }
 
 // checkNative wants the C function named in nearly all of the blame.
-func checkNative(t *testing.T, r recording, function string) {
+func checkNative(t testing.TB, r recording, function string) {
 	t.Helper()
 	var all, named int64
 	for _, g := range r.report.GIL {

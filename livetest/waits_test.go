@@ -77,7 +77,7 @@ var (
 )
 
 // checkWaits holds every thread's total wait to the share or 2 ms.
-func checkWaits(t *testing.T, r recording, share float64) {
+func checkWaits(t testing.TB, r recording, share float64) {
 	t.Helper()
 	for _, c := range compareWaits(r) {
 		limit := max(int64(share*float64(c.truth)), 2e6)
@@ -100,7 +100,7 @@ func checkWaits(t *testing.T, r recording, share float64) {
 }
 
 // checkAccount adds up all the time of a thread that only computes.
-func checkAccount(t *testing.T, r recording, tid int32, share float64) {
+func checkAccount(t testing.TB, r recording, tid int32, share float64) {
 	t.Helper()
 	waits := pairsOf(r.trace, tid, trace.GILWaitBegin, trace.GILWaitEnd).within(r.from, r.to)
 	busy := append(runningOf(r.trace, tid), runnableOf(r.trace, tid)...)
@@ -113,7 +113,7 @@ func checkAccount(t *testing.T, r recording, tid int32, share float64) {
 
 // checkBlame holds the report to the right holder, function and line for at
 // least 95 % of the waited time that it blames on a thread, and returns the share.
-func checkBlame(t *testing.T, r recording) float64 {
+func checkBlame(t testing.TB, r recording) float64 {
 	t.Helper()
 	var blamed, right, own, unseen int64
 	wrong := map[string]int64{}
