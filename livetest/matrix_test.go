@@ -29,12 +29,15 @@ func TestMatrix(t *testing.T) {
 		}))
 	}
 	for _, in := range testpy.FreeThreaded(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			for _, detail := range []string{"waits", "full"} {
 				checkWithoutGIL(t, in, detail)
 			}
+			if t.Failed() {
+				return
+			}
 			table.add(in, buildOf(t, in), "no GIL: CPU, scheduling and stacks", "", "", "")
-		})
+		}))
 	}
 	for _, in := range testpy.Unsupported(t) {
 		t.Run(in.Name, func(t *testing.T) {
