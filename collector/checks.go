@@ -21,14 +21,18 @@ func Kernel() string {
 
 // CheckKernel returns an error if the kernel is older than what the programs need.
 func CheckKernel() error {
-	var major, minor int
-	if n, _ := fmt.Sscanf(uname().release, "%d.%d", &major, &minor); n != 2 {
-		return nil // a release that says nothing; loading will tell
-	}
-	if major < 5 || major == 5 && minor < 15 {
+	if kernelBefore(5, 15) {
 		return fmt.Errorf("%s: %w: gilscope needs Linux 5.15 or newer", Kernel(), probes.ErrKernel)
 	}
 	return nil
+}
+
+// kernelBefore says whether the running kernel is older than the version; one
+// whose release says nothing is not: loading will tell.
+func kernelBefore(major, minor int) bool {
+	var x, y int
+	n, _ := fmt.Sscanf(uname().release, "%d.%d", &x, &y)
+	return n == 2 && (x < major || x == major && y < minor)
 }
 
 // CheckTarget returns an error if the process is in a state in which it cannot be recorded.

@@ -38,7 +38,7 @@ const (
 type flight struct {
 	o       FlightOptions
 	kept    *trace.Flight
-	alarm   *alarm
+	alarm   *alarm    // nil: no triggers
 	reason  string    // of the dump that is due, "" if none is
 	due     time.Time // when it is
 	dumps   int       // begun
@@ -87,7 +87,9 @@ func (s *session) tickFlight() error {
 	if err := s.advance(); err != nil {
 		return err
 	}
-	f.alarm.goingOn(s.d, now())
+	if f.alarm != nil {
+		s.watchAlarm()
+	}
 	select {
 	case r := <-f.writing:
 		if err := s.dumpEnded(r); err != nil {
@@ -95,11 +97,6 @@ func (s *session) tickFlight() error {
 		}
 	default:
 	}
-	if f.reason == "" && f.alarm.fired != "" {
-		f.reason, f.due = f.alarm.fired, time.Now().Add(f.o.After)
-		s.prog.note(s.o.Words, f.reason)
-	}
-	f.alarm.fired = "" // what happens until a dump is in it
 	switch {
 	case f.writing != nil: // one after the other
 	case len(f.o.Request) > 0:
@@ -111,6 +108,17 @@ func (s *session) tickFlight() error {
 		return s.beginDump(reason)
 	}
 	return nil
+}
+
+// watchAlarm looks at what goes on; the alarm has seen what ended.
+func (s *session) watchAlarm() {
+	f := s.flight
+	f.alarm.goingOn(s.d, now())
+	if f.reason == "" && f.alarm.fired != "" {
+		f.reason, f.due = f.alarm.fired, time.Now().Add(f.o.After)
+		s.prog.note(s.o.Words, f.reason)
+	}
+	f.alarm.fired = "" // what happens until a dump is in it
 }
 
 // advance lets go what is too old, and says if that is less than was asked for.

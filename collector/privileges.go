@@ -178,11 +178,3 @@ func onAllThreads(what string, errno syscall.Errno) error {
 	}
 	return fmt.Errorf("%s of all threads: %w: a seccomp filter may forbid it, allow capset and prctl", what, errno)
 }
-
-// kernelBefore says whether the running kernel is older than the version; one
-// that says nothing is not.
-func kernelBefore(major, minor int) bool {
-	var x, y int
-	n, _ := fmt.Sscanf(uname().release, "%d.%d", &x, &y)
-	return n == 2 && (x < major || x == major && y < minor)
-}

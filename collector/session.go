@@ -177,7 +177,7 @@ func (s *session) create() error {
 		return err
 	}
 	s.d = newDispatcher(s.w)
-	if s.flight != nil && len(s.o.Flight.Triggers) > 0 {
+	if s.flight != nil {
 		s.d.alarm = s.flight.alarm
 	}
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked

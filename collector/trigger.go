@@ -44,7 +44,11 @@ type alarm struct {
 	fired      string     // why; "" as long as nothing happened
 }
 
+// newAlarm is nil if there is nothing to watch for.
 func newAlarm(triggers []Trigger) *alarm {
+	if len(triggers) == 0 {
+		return nil
+	}
 	a := &alarm{}
 	for _, t := range triggers {
 		limit := &a.wait

@@ -1,7 +1,6 @@
 package livetest
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -32,26 +31,8 @@ var everything = []string{"BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "CH
 // folder of nobody's.
 func startRecordAs(t testing.TB, as func(*exec.Cmd), args ...string) *recorder {
 	t.Helper()
-	r := &recorder{trace: filepath.Join(dirOf(t, nobody), "t.pftrace"), words: new(bytes.Buffer), ended: make(chan struct{})}
-	r.cmd = command(append([]string{"record", "-v", "-o", r.trace}, args...), as)
-	pipe, err := r.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.cmd.Process.Kill(); <-r.ended })
-	live := make(chan struct{})
-	go r.listen(bufio.NewScanner(pipe), live)
-	select {
-	case <-live:
-	case <-r.ended:
-		t.Fatalf("it ended: %v\n%s", r.err, r.said())
-	case <-time.After(runLimit):
-		t.Fatalf("it does not say that it records:\n%s", r.said())
-	}
-	return r
+	path := filepath.Join(dirOf(t, nobody), "t.pftrace")
+	return startRecorder(t, path, command(append([]string{"record", "-v", "-o", path}, args...), as))
 }
 
 // hiddenScript is a process that its user may not trace: it gave up being dumpable.

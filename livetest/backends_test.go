@@ -67,13 +67,7 @@ func together(t testing.TB, in testpy.Interpreter, program, duration string, way
 			t.Errorf("%v: -v does not name the backend:\n%s", w, r.said())
 		}
 	}
-	if err := p.Stop(); err != nil {
-		t.Errorf("%s was harmed: %v", program, err)
-	}
-	truth, err := oracle.ParseTruth([]byte(p.Last))
-	if err != nil {
-		t.Fatal(err)
-	}
+	truth := truthOf(t, p, program)
 	recordings := map[way]recording{}
 	for w, r := range recorders {
 		recordings[w] = open(t, r, truth)

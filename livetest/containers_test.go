@@ -98,13 +98,7 @@ func TestContainer(t *testing.T) {
 			host := hostTIDs(t, pid)
 			r := startRecord(t, "-p", fmt.Sprint(pid), "-d", "1s")
 			r.wait(t)
-			if err := p.Stop(); err != nil {
-				t.Fatalf("the program was harmed: %v", err)
-			}
-			truth, err := oracle.ParseTruth([]byte(p.Last))
-			if err != nil {
-				t.Fatal(err)
-			}
+			truth := truthOf(t, p, "native_hold.py")
 			renumber(t, truth, host)
 			rec := open(t, r, truth)
 			checkShortRun(t, rec)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -70,9 +69,14 @@ func startRecord(t testing.TB, args ...string) *recorder {
 	if !slices.Contains(args, "--detail") {
 		args = append([]string{"--detail", "waits"}, args...)
 	}
-	r := &recorder{trace: filepath.Join(t.TempDir(), "t.pftrace"), words: new(bytes.Buffer), ended: make(chan struct{})}
-	r.cmd = exec.Command(gilscope, append([]string{"record", "-v", "-o", r.trace, "--no-event-callstacks"}, args...)...)
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	path := filepath.Join(t.TempDir(), "t.pftrace")
+	return startRecorder(t, path, command(append([]string{"record", "-v", "-o", path, "--no-event-callstacks"}, args...)))
+}
+
+// startRecorder starts a command that records to path, and returns once it says so.
+func startRecorder(t testing.TB, path string, cmd *exec.Cmd) *recorder {
+	t.Helper()
+	r := &recorder{cmd: cmd, trace: path, words: new(bytes.Buffer), ended: make(chan struct{})}
 	pipe, err := r.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +91,7 @@ func startRecord(t testing.TB, args ...string) *recorder {
 	case <-live:
 	case <-r.ended:
 		t.Fatalf("gilscope %s: %v\n%s", strings.Join(r.cmd.Args[1:], " "), r.err, r.said())
-	case <-time.After(30 * time.Second):
+	case <-time.After(runLimit):
 		t.Fatalf("gilscope did not say that it records:\n%s", r.said())
 	}
 	return r
@@ -159,6 +163,12 @@ func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, 
 	p := startProgram(t, in, program)
 	r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", duration}, args...)...)
 	r.wait(t)
+	return open(t, r, truthOf(t, p, program))
+}
+
+// truthOf stops a truth program, which must be unharmed, and returns what it measured.
+func truthOf(t testing.TB, p *testpy.Proc, program string) *oracle.Truth {
+	t.Helper()
 	if err := p.Stop(); err != nil {
 		t.Fatalf("%s was harmed: %v", program, err)
 	}
@@ -166,7 +176,7 @@ func recordTruth(t testing.TB, in testpy.Interpreter, program, duration string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return open(t, r, truth)
+	return truth
 }
 
 // open reads a recording back and analyses it.

@@ -203,13 +203,7 @@ func comeAndGo(t testing.TB, in testpy.Interpreter, detail string) {
 		t.Fatal(err)
 	}
 	r.wait(t)
-	if err := p.Stop(); err != nil {
-		t.Fatalf("the program was harmed: %v", err)
-	}
-	truth, err := oracle.ParseTruth([]byte(p.Last))
-	if err != nil {
-		t.Fatal(err)
-	}
+	truth := truthOf(t, p, "interpreters.py")
 	rec := open(t, r, truth)
 	checkRows(t, rec, []uint16{0, 1, 2, 3})
 	if detail == "full" {

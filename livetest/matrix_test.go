@@ -23,9 +23,7 @@ func TestMatrix(t *testing.T) {
 			f := newFindings(t, in)
 			f.holdInC(t)
 			f.mixed(t)
-			if !t.Failed() {
-				table.add(in, f.cells()...)
-			}
+			table.add(t, in, f.cells()...)
 		}))
 	}
 	for _, in := range testpy.FreeThreaded(t) {
@@ -33,17 +31,14 @@ func TestMatrix(t *testing.T) {
 			for _, detail := range []string{"waits", "full"} {
 				checkWithoutGIL(t, in, detail)
 			}
-			if t.Failed() {
-				return
-			}
-			table.add(in, buildOf(t, in), "no GIL: CPU, scheduling and stacks", "", "", "")
+			table.add(t, in, buildOf(t, in), "no GIL: CPU, scheduling and stacks", "", "", "")
 		}))
 	}
 	for _, in := range testpy.Unsupported(t) {
 		t.Run(in.Name, func(t *testing.T) {
 			p := testpy.StartCommand(t, in.Command("-u", "-c", readyScript))
 			run(t, []string{"record", "-d", "100ms", "-o", t.TempDir() + "/t.pftrace", "-p", fmt.Sprint(p.PID)}).wants(t, 4, "Python", "3.8")
-			table.add(in, "", "refused", "", "", "")
+			table.add(t, in, "", "refused", "", "", "")
 		})
 	}
 	if *readme != "" && !t.Failed() {

@@ -24,7 +24,11 @@ type table struct {
 	rows         [][]string
 }
 
-func (t *table) add(in testpy.Interpreter, cells ...string) {
+// add adds the row of an interpreter, unless its test has failed.
+func (t *table) add(tb testing.TB, in testpy.Interpreter, cells ...string) {
+	if tb.Failed() {
+		return
+	}
 	t.interpreters = append(t.interpreters, in)
 	t.rows = append(t.rows, append([]string{in.Name}, cells...))
 }

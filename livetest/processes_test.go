@@ -12,7 +12,6 @@ import (
 	"gilscope/analyze"
 	"gilscope/internal/testpy"
 	"gilscope/internal/trace"
-	"gilscope/oracle"
 )
 
 // TestNotFollowed: without --follow a process's children are counted, and it is said how to have them.
@@ -76,13 +75,7 @@ func TestByName(t *testing.T) {
 		t.Errorf("%d targets and %d processes, want %d", len(n), len(rec.report.Processes), len(running))
 	}
 	for p, in := range running {
-		if err := p.Stop(); err != nil {
-			t.Errorf("%s was harmed: %v", in.Name, err)
-		}
-		truth, err := oracle.ParseTruth([]byte(p.Last))
-		if err != nil {
-			t.Fatal(err)
-		}
+		truth := truthOf(t, p, in.Name)
 		one := rec
 		one.truth = truth
 		one.report = &analyze.Report{GIL: gilsOf(rec.report, int32(p.PID))}

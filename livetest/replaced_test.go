@@ -9,7 +9,6 @@ import (
 
 	"gilscope/internal/testpy"
 	"gilscope/internal/trace"
-	"gilscope/oracle"
 )
 
 // movable copies an interpreter that finds its library beside itself; the
@@ -95,13 +94,7 @@ func recordReplaced(t testing.TB, replace func(testing.TB, string), w way) {
 	replace(t, library)
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "500ms", "--detail", w.detail, "--gil-backend", w.backend, "--follow")
 	r.wait(t)
-	if err := p.Stop(); err != nil {
-		t.Fatalf("convoy.py was harmed: %v", err)
-	}
-	truth, err := oracle.ParseTruth([]byte(p.Last))
-	if err != nil {
-		t.Fatal(err)
-	}
+	truth := truthOf(t, p, "convoy.py")
 	rec := open(t, r, truth)
 	checkShortRun(t, rec)
 	checkShortBlame(t, rec, int32(p.PID))

@@ -13,7 +13,6 @@ import (
 	"gilscope/analyze"
 	"gilscope/internal/testpy"
 	"gilscope/internal/trace"
-	"gilscope/oracle"
 )
 
 // maxRecorder is how much memory the recorder may use, in bytes.
@@ -136,13 +135,7 @@ func TestBriefThreads(t *testing.T) {
 			p := readyProcess(t, testpy.One(t, "3.12"), "brief")
 			r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "1s", "--detail", detail)
 			memory := endOf(t, r)
-			if err := p.Stop(); err != nil {
-				t.Fatalf("brief.py was harmed: %v", err)
-			}
-			truth, err := oracle.ParseTruth([]byte(p.Last))
-			if err != nil {
-				t.Fatal(err)
-			}
+			truth := truthOf(t, p, "brief.py")
 			rec := open(t, r, truth)
 			checkSum(t, rec)
 			checkCalm(t, rec.trace, memory)
