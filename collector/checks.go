@@ -13,24 +13,6 @@ import (
 	"gilscope/probes"
 )
 
-// Kernel names the running kernel.
-func Kernel() string {
-	u := uname()
-	return "Linux " + u.release + " " + u.machine
-}
-
-// CheckKernel returns an error if the kernel is older than what the programs need.
-func CheckKernel() error {
-	var major, minor int
-	if n, _ := fmt.Sscanf(uname().release, "%d.%d", &major, &minor); n != 2 {
-		return nil // a release that says nothing; loading will tell
-	}
-	if major < 5 || major == 5 && minor < 15 {
-		return fmt.Errorf("%s: %w: gilscope needs Linux 5.15 or newer", Kernel(), probes.ErrKernel)
-	}
-	return nil
-}
-
 // CheckTarget returns an error if the process is in a state in which it cannot be recorded.
 func CheckTarget(pid int) error { return checkTarget(pid, false) }
 
