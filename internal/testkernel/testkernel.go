@@ -19,7 +19,7 @@ type Run struct {
 // Names of steps, in the order in which the guest takes them.
 const (
 	Boot    = "boot"    // no run: Kernel is set
-	Doctor  = "doctor"  // gilscope doctor -p of a Python
+	Doctor  = "doctor"  // gilscope doctor --json -p of a Python
 	Waits   = "waits"   // record convoy.py with --detail waits
 	Full    = "full"    // ... with --detail full
 	Auto    = "auto"    // ... without --detail
@@ -42,8 +42,11 @@ type Step struct {
 
 // Places in the guest's root folder.
 const (
-	Gilscope = "/bin/gilscope"
-	Python   = "/python/bin/python3"
-	Programs = "/testdata"  // testdata/truth and testdata/processes
-	Port     = "/dev/ttyS1" // where the lines go; ttyS0 is the console
+	Gilscope = "/usr/bin/gilscope"
+	Python   = "/usr/bin/python3"
+	Programs = "/testdata" // testdata/truth and testdata/processes
 )
+
+// PortArg names, on the kernel's command line, the serial port where the lines
+// go; the kernel hands it on to the first process as a variable.
+const PortArg = "gilscope_port"

@@ -17,6 +17,8 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 // are in a folder of ours. The hooks are cleared because they act on the
 // machine's cache.
 const aptOptions = `
+APT::Architecture "%[2]s";
+APT::Architectures { "%[2]s"; };
 Dir::State "%[1]s/state";
 Dir::State::lists "%[1]s/state/lists";
 Dir::State::status "%[1]s/status";
@@ -33,9 +35,9 @@ APT::Update::Error-Mode "any";
 `
 
 // cached returns the folder name of the cache. If it is not there, it is what
-// fill puts into the folder it is given, with apt of that suite of Debian. What
-// is there stays: to get a newer one, remove it.
-func cached(cache, name, suite string, fill func(s source, target string) error) (string, error) {
+// fill puts into the folder it is given, with apt of that suite of Debian for
+// that kind of machine. What is there stays: to get a newer one, remove it.
+func cached(cache, name, suite, machine string, fill func(s source, target string) error) (string, error) {
 	target := filepath.Join(cache, name)
 	if _, err := os.Stat(target); err == nil {
 		return target, nil
@@ -49,7 +51,7 @@ func cached(cache, name, suite string, fill func(s source, target string) error)
 	if err := os.Chmod(temp, 0o755); err != nil {
 		return "", err
 	}
-	s := source{suite, temp}
+	s := source{suite, machine, temp}
 	made := filepath.Join(temp, "made")
 	err = errors.Join(s.open(), os.Mkdir(made, 0o755))
 	if err == nil {
@@ -61,8 +63,8 @@ func cached(cache, name, suite string, fill func(s source, target string) error)
 	return target, os.Rename(made, target)
 }
 
-// source is apt with one suite of Debian's archive.
-type source struct{ suite, dir string }
+// source is apt with one suite of Debian's archive, for one kind of machine.
+type source struct{ suite, machine, dir string }
 
 // open gets the suite's lists of packages.
 func (s source) open() error {
@@ -92,8 +94,8 @@ func (s source) configure(address string) error {
 	}
 	for name, text := range map[string]string{
 		"status":       "",
-		"apt.conf":     fmt.Sprintf(aptOptions, s.dir),
-		"sources.list": fmt.Sprintf("deb [arch=amd64 target=Packages %s] %s %s main\n", key, address, s.suite),
+		"apt.conf":     fmt.Sprintf(aptOptions, s.dir, s.machine),
+		"sources.list": fmt.Sprintf("deb [arch=%s target=Packages %s] %s %s main\n", s.machine, key, address, s.suite),
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
 			return err
@@ -107,6 +109,16 @@ func (s source) apt(program string, args ...string) (string, error) {
 	cmd := exec.Command(program, append([]string{"-c", "apt.conf"}, args...)...)
 	cmd.Dir = s.dir
 	return output(cmd)
+}
+
+// install unpacks packages, and all that they depend on, into the folder target.
+// What their maintainers' scripts would do is not done.
+func (s source) install(target string, packages ...string) error {
+	_, err := s.apt("apt-get", append([]string{"-qq", "install", "--yes", "--download-only", "--no-install-recommends"}, packages...)...)
+	if err != nil {
+		return err
+	}
+	return s.unpack(target, "cache/archives/*.deb")
 }
 
 // unpack unpacks the package files that apt got into the folder target.

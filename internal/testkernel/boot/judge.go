@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,7 +37,7 @@ func judge(steps []testkernel.Step, refused bool) verdict {
 			v.release = s.Kernel
 		case s.Name == testkernel.Done || s.Name == testkernel.Failed:
 		case refused:
-			cell, err = judgeRefusal(s)
+			cell, err = judgeRefusal(s, v.release)
 		case s.Name == testkernel.Doctor:
 			cell, err = judgeDoctor(s)
 		default:
@@ -54,23 +55,57 @@ func judge(steps []testkernel.Step, refused bool) verdict {
 	return v
 }
 
-// judgeRefusal wants exit code 4, and words that say what is needed.
-func judgeRefusal(s testkernel.Step) (string, error) {
-	if words := s.Run.Stdout + s.Run.Stderr; s.Run.Exit != 4 || !strings.Contains(words, "needs Linux") {
-		return "", fmt.Errorf("exit code %d, want 4 and which kernel is needed: %s", s.Run.Exit, words)
+// judgeRefusal wants exit code 4, and words that say which kernel this is, and
+// what it takes.
+func judgeRefusal(s testkernel.Step, release string) (string, error) {
+	words := s.Run.Stdout + s.Run.Stderr
+	if s.Run.Exit != 4 || !strings.Contains(words, release) || !strings.Contains(words, "needs Linux") {
+		return "", fmt.Errorf("exit code %d, want 4, and the words %q and which kernel is needed: %s", s.Run.Exit, release, words)
 	}
 	return "refused", nil
 }
 
-// judgeDoctor wants everything to work.
+// doctor is what is used of the JSON of gilscope doctor.
+type doctor struct {
+	Checks []struct{ Status, Check, Detail string }
+}
+
+func parseDoctor(s testkernel.Step) (doctor, error) {
+	var d doctor
+	if err := json.Unmarshal([]byte(s.Run.Stdout), &d); err != nil {
+		return d, fmt.Errorf("exit code %d, and no JSON: %w: %s", s.Run.Exit, err, s.Run.Stderr)
+	}
+	return d, nil
+}
+
+// String is for people.
+func (d doctor) String() string {
+	var text strings.Builder
+	for _, c := range d.Checks {
+		fmt.Fprintf(&text, "  [%-4s] %s: %s\n", c.Status, c.Check, c.Detail)
+	}
+	return text.String()
+}
+
+// judgeDoctor wants everything to work, and returns how probes are attached.
 func judgeDoctor(s testkernel.Step) (string, error) {
-	if s.Run.Exit != 0 || strings.Contains(s.Run.Stdout, "[fail]") || strings.Contains(s.Run.Stdout, "[warn]") {
-		return "", fmt.Errorf("exit code %d: %s%s", s.Run.Exit, s.Run.Stdout, s.Run.Stderr)
+	d, err := parseDoctor(s)
+	if err != nil {
+		return "", err
 	}
-	if strings.Contains(s.Run.Stdout, "uprobe_multi") {
-		return "ok", nil
+	by := ""
+	for _, c := range d.Checks {
+		if c.Status != "ok" {
+			err = errors.Join(err, fmt.Errorf("%s: %s", c.Check, c.Detail))
+		}
+		if strings.HasPrefix(c.Check, "attach a uprobe") {
+			by, _, _ = strings.Cut(c.Detail, " (")
+		}
 	}
-	return "ok, probes by perf", nil
+	if err == nil && s.Run.Exit != 0 {
+		err = fmt.Errorf("exit code %d: %s", s.Run.Exit, s.Run.Stderr)
+	}
+	return by, err
 }
 
 // processes is how many measure themselves in a step.

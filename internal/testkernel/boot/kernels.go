@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -23,14 +22,14 @@ var kernels = []kernel{
 	{"sid", "Debian unstable", false},
 }
 
-// vmlinuz is the kernel's file, in the cache or from the archive.
-func (k kernel) vmlinuz(cache string) (string, error) {
-	dir, err := cached(cache, "linux-"+k.suite, k.suite, fillKernel)
+// vmlinuz is the kernel's file for a kind of machine, in the cache or from the archive.
+func (k kernel) vmlinuz(cache string, a arch) (string, error) {
+	dir, err := cached(cache, "linux-"+k.suite+"-"+a.name, k.suite, a.name, a.fillKernel)
 	return filepath.Join(dir, "vmlinuz"), err
 }
 
-func fillKernel(s source, target string) error {
-	names, err := s.kernelPackages("linux-image-cloud-amd64")
+func (a arch) fillKernel(s source, target string) error {
+	names, err := s.kernelPackages(a)
 	if err != nil {
 		return err
 	}
@@ -55,26 +54,22 @@ func fillKernel(s source, target string) error {
 	return os.Rename(found[0], filepath.Join(target, "vmlinuz"))
 }
 
-// kernelPackage are those that can have the kernel itself in them, which newer
-// suites have in one of its own. The variant for clouds is small and has BTF.
-var kernelPackage = regexp.MustCompile(`^linux-(image|binary)-[0-9].*-cloud-amd64$`)
-
-// kernelPackages follows the dependencies of a package to those with the kernel.
-func (s source) kernelPackages(name string) ([]string, error) {
+// kernelPackages follows dependencies to the packages with the kernel.
+func (s source) kernelPackages(a arch) ([]string, error) {
 	var names []string
-	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
+	for todo := []string{a.kernel}; len(todo) > 0; todo = todo[1:] {
 		out, err := s.apt("apt-cache", "depends", todo[0])
 		if err != nil {
 			return nil, err
 		}
 		for _, found := range dependencies(out) {
-			if kernelPackage.MatchString(found) && !slices.Contains(names, found) {
+			if a.kernels.MatchString(found) && !slices.Contains(names, found) {
 				names, todo = append(names, found), append(todo, found)
 			}
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s depends on no kernel", name)
+		return nil, fmt.Errorf("%s depends on no kernel", a.kernel)
 	}
 	return names, nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -23,31 +22,37 @@ type machine struct {
 	dir          string // for what it says
 }
 
-// emulator is the folder with QEMU and all it needs, of Debian 13. That of Debian
-// 12 (7.2) has two faults that are the end of kernels from time to time: one
-// CPU executes what another one has just replaced (the kernel patches itself
-// when a tracepoint is attached), and cmpxchg16b leaves nonsense in the flags.
-type emulator string
-
-func emulatorOf(cache string) (emulator, error) {
-	dir, err := cached(cache, "qemu", "trixie", func(s source, target string) error {
-		_, err := s.apt("apt-get", "-qq", "install", "--yes", "--download-only", "--no-install-recommends", "qemu-system-x86")
-		if err != nil {
-			return err
-		}
-		return s.unpack(target, "cache/archives/*.deb")
-	})
-	return emulator(dir), err
+// emulator is QEMU for a kind of machine, in a folder with all it needs, of
+// Debian 13. That of Debian 12 (7.2) has two faults that are the end of kernels
+// from time to time: one CPU executes what another one has just replaced (the
+// kernel patches itself when a tracepoint is attached), and cmpxchg16b leaves
+// nonsense in the flags.
+type emulator struct {
+	arch
+	dir string
 }
+
+func emulatorOf(cache string, a arch) (emulator, error) {
+	dir, err := cached(cache, "qemu-"+a.name, "trixie", hostArch, func(s source, target string) error {
+		return s.install(target, a.qemu)
+	})
+	return emulator{a, dir}, err
+}
+
+// hostArch is the machine that this runs on, for which QEMU is got: the loader
+// below is this one's.
+const hostArch = "amd64"
 
 // command starts QEMU with the libraries that came with it.
 func (e emulator) command(args ...string) []string {
-	lib := filepath.Join(string(e), "usr/lib/x86_64-linux-gnu")
-	return append([]string{
-		filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib,
-		filepath.Join(string(e), "usr/bin/qemu-system-x86_64"),
-		"-L", filepath.Join(string(e), "usr/share/qemu"), "-L", filepath.Join(string(e), "usr/share/seabios"),
-	}, args...)
+	lib := filepath.Join(e.dir, "usr/lib/x86_64-linux-gnu")
+	command := []string{
+		filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib, filepath.Join(e.dir, "usr/bin", e.program),
+	}
+	for _, dir := range e.firmware {
+		command = append(command, "-L", filepath.Join(e.dir, dir))
+	}
+	return append(append(command, e.machine...), args...)
 }
 
 // patience is for one machine: emulated in software, on a host with other work,
@@ -78,30 +83,11 @@ func (m machine) run() ([]testkernel.Step, error) {
 
 func (m machine) arguments(console, lines string) []string {
 	return []string{
-		"-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "1024",
+		"-accel", m.emulator.accelerator(), "-cpu", "max", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", m.kernel, "-initrd", m.root, "-append", "console=ttyS0 panic=-1 loglevel=4",
+		"-kernel", m.kernel, "-initrd", m.root, "-append", fmt.Sprintf("console=%s panic=-1 loglevel=4 %s=/dev/%s", m.emulator.ports[0], testkernel.PortArg, m.emulator.ports[1]),
 		"-serial", "file:" + console, "-serial", "file:" + lines,
 	}
-}
-
-// accelerator is kvm where the processor has what it takes, else software.
-func accelerator() string {
-	cpu, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "tcg"
-	}
-	flags := strings.Fields(string(cpu))
-	for _, f := range flags {
-		if f != "vmx" && f != "svm" {
-			continue
-		}
-		if kvm, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0); err == nil {
-			kvm.Close()
-			return "kvm"
-		}
-	}
-	return "tcg"
 }
 
 // parse reads the guest's lines; it is an error if it did not come to its end.

@@ -3,7 +3,7 @@
 // it (see package testkernel). Kernels come from Debian's archive, and stay in
 // ${GILSCOPE_CACHE:-$HOME/.cache/gilscope}/kernels.
 //
-//	go run ./internal/testkernel/boot [-kernel VMLINUZ] [-readme FILE] [SUITE...]
+//	go run ./internal/testkernel/boot [-arch amd64] [-kernel VMLINUZ] [-readme FILE] [SUITE...]
 package main
 
 import (
@@ -21,10 +21,11 @@ import (
 
 func main() {
 	var b bench
+	name := flag.String("arch", hostArch, "kind of machine, by Debian's name")
 	file := flag.String("kernel", "", "boot this kernel (vmlinuz) and no other")
 	flag.StringVar(&b.readme, "readme", "", "write the table into this file, between its lines for it")
 	flag.Parse()
-	err := b.open()
+	err := b.open(*name)
 	if err == nil {
 		if *file != "" {
 			err = b.try(kernel{name: filepath.Base(*file)}, *file)
@@ -49,7 +50,11 @@ type bench struct {
 }
 
 // open gets the emulator and makes the guests' root folder.
-func (b *bench) open() error {
+func (b *bench) open(machine string) error {
+	a, err := archOf(machine)
+	if err != nil {
+		return err
+	}
 	base := os.Getenv("GILSCOPE_CACHE")
 	if base == "" {
 		home, err := os.UserHomeDir()
@@ -62,15 +67,14 @@ func (b *bench) open() error {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
-	var err error
 	if b.work, err = os.MkdirTemp("", "gilscope-kernels-"); err != nil {
 		return err
 	}
-	if b.emulator, err = emulatorOf(b.cache); err != nil {
+	if b.emulator, err = emulatorOf(b.cache, a); err != nil {
 		return err
 	}
 	b.root = filepath.Join(b.work, "root.cpio")
-	return makeRoot(b.root, b.work)
+	return makeRoot(a, b.root, b.work, b.cache)
 }
 
 func (b *bench) close() error { return os.RemoveAll(b.work) }
@@ -79,7 +83,7 @@ func (b *bench) close() error { return os.RemoveAll(b.work) }
 func (b *bench) all(suites []string) error {
 	for _, name := range suites {
 		if !slices.ContainsFunc(kernels, func(k kernel) bool { return k.suite == name }) {
-			return fmt.Errorf("suite %s is unknown: see the table in internal/testkernel/boot/main.go", name)
+			return fmt.Errorf("suite %s is unknown: see the table in internal/testkernel/boot/kernels.go", name)
 		}
 	}
 	var errs []error
@@ -87,7 +91,7 @@ func (b *bench) all(suites []string) error {
 		if len(suites) > 0 && !slices.Contains(suites, k.suite) {
 			continue
 		}
-		vmlinuz, err := k.vmlinuz(b.cache)
+		vmlinuz, err := k.vmlinuz(b.cache, b.emulator.arch)
 		if err == nil {
 			err = b.try(k, vmlinuz)
 		}
@@ -101,7 +105,7 @@ func (b *bench) all(suites []string) error {
 
 // try boots one kernel and judges. What the machine says stays in the cache.
 func (b *bench) try(k kernel, vmlinuz string) error {
-	dir := filepath.Join(b.cache, "said", strings.ReplaceAll(k.name, " ", "-"))
+	dir := filepath.Join(b.cache, "said", strings.ReplaceAll(k.name, " ", "-")+"-"+b.emulator.name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -109,10 +113,10 @@ func (b *bench) try(k kernel, vmlinuz string) error {
 	steps, err := machine{b.emulator, vmlinuz, b.root, dir}.run()
 	v := judge(steps, k.refused)
 	b.rows = append(b.rows, row{k, v})
-	fmt.Printf("%s: Linux %s (%.0f s)\n", k.name, v.release, time.Since(begin).Seconds())
+	fmt.Printf("%s: Linux %s (%.0f s)\n", k.name, v.release+" "+b.emulator.name, time.Since(begin).Seconds())
 	for _, s := range steps {
-		if s.Name == testkernel.Doctor {
-			fmt.Print("  ", strings.ReplaceAll(strings.TrimSpace(s.Run.Stdout), "\n", "\n  "), "\n")
+		if d, err := parseDoctor(s); s.Name == testkernel.Doctor && err == nil {
+			fmt.Print(d)
 		}
 	}
 	for _, line := range v.lines {

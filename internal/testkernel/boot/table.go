@@ -22,8 +22,8 @@ type row struct {
 
 // columns are the steps that the table tells of.
 var columns = []struct{ step, head string }{
-	{testkernel.Doctor, "`doctor`"},
 	{testkernel.Waits, "`waits`"},
+	{testkernel.Doctor, "`full` by"},
 	{testkernel.Full, "`full`"},
 	{testkernel.Follow, "`full`, children"},
 	{testkernel.Contain, "`waits`, container"},
@@ -31,19 +31,30 @@ var columns = []struct{ step, head string }{
 
 // table is the rows in Markdown.
 func table(rows []row) string {
-	head := "| Linux | from |"
+	head := "| kernel |"
 	for _, c := range columns {
 		head += " " + c.head + " |"
 	}
-	text := head + "\n" + strings.Repeat("|---", len(columns)+2) + "|\n"
+	text := head + " result |\n" + strings.Repeat("|---", len(columns)+2) + "|\n"
 	for _, r := range rows {
-		text += fmt.Sprintf("| %s | %s |", r.verdict.release, r.kernel.name)
+		text += fmt.Sprintf("| %s (%s) |", r.verdict.release, r.kernel.name)
 		for _, c := range columns {
 			text += " " + r.verdict.cells[c.step] + " |"
 		}
-		text += "\n"
+		text += " " + r.result() + " |\n"
 	}
 	return text
+}
+
+// result is what came of a kernel.
+func (r row) result() string {
+	switch {
+	case r.verdict.err != nil:
+		return "fails"
+	case r.kernel.refused:
+		return "refused, as it must be"
+	}
+	return "works"
 }
 
 // write puts the table into a file.

@@ -19,6 +19,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "guest: is made to be the first process of a virtual machine: run 'make kernels'")
 		os.Exit(2)
 	}
+	os.Setenv("PATH", "/usr/bin")
 	g := guest{dir: "/tmp"}
 	if err := g.open(); err != nil {
 		fmt.Println("guest:", err) // on the console, which the host keeps
@@ -50,7 +51,7 @@ func (g *guest) open() (err error) {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
-	if g.port, err = os.OpenFile(testkernel.Port, os.O_WRONLY|unix.O_NOCTTY, 0); err != nil {
+	if g.port, err = os.OpenFile(os.Getenv(testkernel.PortArg), os.O_WRONLY|unix.O_NOCTTY, 0); err != nil {
 		return err
 	}
 	return g.raw()

@@ -110,7 +110,7 @@ func (g *guest) doctor() (testkernel.Step, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Run = gilscope(nil, "doctor", "-p", fmt.Sprint(p.cmd.Process.Pid))
+	s.Run = gilscope(nil, "doctor", "--json", "-p", fmt.Sprint(p.cmd.Process.Pid))
 	_, err = p.stop()
 	return s, err
 }
