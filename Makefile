@@ -55,6 +55,10 @@ live: build ## the tests that trace live processes; root, or sudo
 matrix: build ## record on every interpreter, and write the table in README.md (root)
 	go test -count=1 -timeout 20m ./livetest -run TestMatrix -readme $(CURDIR)/README.md
 
+.PHONY: kernels
+kernels: ## record on Debian's kernels in emulated machines (minutes), and write the table in README.md; needs apt
+	nice -n 19 go run ./internal/testkernel/boot -readme $(CURDIR)/README.md
+
 .PHONY: generate
 generate: ## compile the BPF programs; needs clang-14, llvm-strip-14, libbpf headers
 	go generate ./probes

@@ -38,6 +38,7 @@ type Step struct {
 	Report Run      // gilscope report --format json, of the trace
 	Truths []string // what the recorded processes measured of themselves, JSON
 	Trace  []byte   // the recording
+	Left   string   // what gilscope left behind in the kernel and in the process, "" if nothing
 }
 
 // Places in the guest's root folder.

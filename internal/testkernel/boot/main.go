@@ -23,7 +23,7 @@ func main() {
 	var b bench
 	name := flag.String("arch", hostArch, "kind of machine, by Debian's name")
 	file := flag.String("kernel", "", "boot this kernel (vmlinuz) and no other")
-	flag.StringVar(&b.readme, "readme", "", "write the table into this file, between its lines for it")
+	flag.StringVar(&b.readme, "readme", "", "if all suites are tried, write the table into this file, between its lines for it")
 	flag.Parse()
 	err := b.open(*name)
 	if err == nil {
@@ -97,7 +97,7 @@ func (b *bench) all(suites []string) error {
 		}
 		errs = append(errs, err)
 	}
-	if b.readme != "" {
+	if b.readme != "" && len(errs) == len(kernels) {
 		errs = append(errs, write(b.readme, b.rows))
 	}
 	return errors.Join(errs...)

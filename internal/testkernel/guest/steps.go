@@ -124,6 +124,9 @@ func (g *guest) convoy(name string, args ...string) (testkernel.Step, error) {
 	}
 	trace := filepath.Join(g.dir, name+".pftrace")
 	s.Run = gilscope(nil, append([]string{"record", "-v", "-p", fmt.Sprint(p.cmd.Process.Pid), "-d", "3s", "-o", trace}, args...)...)
+	if s.Left, err = left(p.cmd.Process.Pid); err != nil {
+		return s, err
+	}
 	truth, err := p.stop()
 	if err != nil {
 		return s, err
