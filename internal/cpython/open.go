@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 
 	"debug/elf"
@@ -150,8 +151,8 @@ func (p *Process) examine(m Mapping) (*candidate, error) {
 
 // checkMachine refuses processors whose glibc sizes the layouts do not fit.
 func (p *Process) checkMachine(c *candidate) (*candidate, error) {
-	if c.mod.img.machine != elf.EM_X86_64 {
-		return nil, fmt.Errorf("%q in process %d is for %v: %w; gilscope knows x86-64", c.m.Path, p.PID, c.mod.img.machine, ErrUnsupported)
+	if cpu := ourProcessor(); cpu == nil || c.mod.img.machine != cpu.machine {
+		return nil, fmt.Errorf("%q in process %d is for %v: %w; this gilscope is for %s", c.m.Path, p.PID, c.mod.img.machine, ErrUnsupported, runtime.GOARCH)
 	}
 	return c, nil
 }

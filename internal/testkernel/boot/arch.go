@@ -28,6 +28,12 @@ var archs = []arch{
 		kernels: regexp.MustCompile(`^linux-(image|binary)-[0-9].*-cloud-amd64$`),
 		fast:    "vmx svm", firmware: []string{"usr/share/qemu", "usr/share/seabios"},
 	},
+	{
+		name: "arm64", program: "qemu-system-aarch64", qemu: "qemu-system-arm", machine: []string{"-machine", "virt"},
+		ports: [2]string{"ttyAMA0", "ttyAMA1"}, kernel: "linux-image-cloud-arm64",
+		kernels:  regexp.MustCompile(`^linux-(image|binary)-[0-9].*-cloud-arm64$`),
+		firmware: []string{"usr/share/qemu"},
+	},
 }
 
 // archOf is the kind of machine with that name.
