@@ -32,8 +32,9 @@ demo: build ## watch a bundled workload for 5 s, and report; needs only Go and p
 test: pythons oracle vet unit live ## every test, with all its set-up (root, or sudo for the live part)
 
 .PHONY: vet
-vet:
+vet: ## for each processor that gilscope runs on
 	go vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./cmd/...
 
 .PHONY: unit
 unit: ## the tests that need no root

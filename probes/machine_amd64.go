@@ -6,6 +6,9 @@ import "gilscope/internal/cpython"
 // (bpf/machine.h).
 const switchCond = 120
 
+// PlannedCosts are the kinds of sites that a plan may have here.
+var PlannedCosts = []cpython.Cost{cpython.NOP5, cpython.Emulated}
+
 func hitNOP5(cond uintptr)
 func hitEmulated(cond uintptr)
 func hitSingleStepped(cond uintptr)

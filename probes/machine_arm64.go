@@ -6,6 +6,11 @@ import "gilscope/internal/cpython"
 // (bpf/machine.h).
 const switchCond = 128
 
+// PlannedCosts are the kinds of sites that a plan may have here. Functions begin
+// with an instruction that the kernel single-steps, and nothing else will do: what
+// that costs is measured, and detail auto keeps within its budget.
+var PlannedCosts = []cpython.Cost{cpython.Emulated, cpython.SingleStepped}
+
 func hitEmulated(cond uintptr)
 func hitSingleStepped(cond uintptr)
 func addrEmulated() uintptr

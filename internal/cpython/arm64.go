@@ -4,6 +4,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+
+	"golang.org/x/arch/arm64/arm64asm"
 )
 
 // arm64 is AArch64 (Arm's "DWARF for the Arm 64-bit Architecture" and "Procedure
@@ -15,7 +17,6 @@ var arm64 = processor{
 	imports: [2]uint32{uint32(elf.R_AARCH64_JUMP_SLOT), uint32(elf.R_AARCH64_GLOB_DAT)},
 	fp:      29, sp: 31, ra: 30, address: 1<<48 - 1,
 	branch: arm64Branch, plan: arm64Plan, called: arm64Called,
-	stepsAreAffordable: true,
 }
 
 // arm64Word is the instruction at off.
@@ -72,7 +73,11 @@ func arm64Plan(code []byte) (sitePlan, error) {
 	if word&0x3f000000 == 0x08000000 {
 		return sitePlan{}, fmt.Errorf("first instruction %08x is one of exclusive access, which cannot be probed: %w", word, ErrUnsupported)
 	}
-	return sitePlan{insn: fmt.Sprintf("%08x", word), cost: arm64Cost(word)}, nil
+	text := "unknown instruction"
+	if insn, err := arm64asm.Decode(code); err == nil {
+		text = arm64asm.GNUSyntax(insn)
+	}
+	return sitePlan{insn: fmt.Sprintf("%s [%08x]", text, word), cost: arm64Cost(word)}, nil
 }
 
 // arm64Cost follows what arch/arm64/kernel/probes/decode-insn.c simulates in

@@ -8,18 +8,17 @@ import (
 // processor is what reading code and unwinding depend on: the two that are known
 // stand in x86.go and arm64.go.
 type processor struct {
-	machine            elf.Machine
-	name               string
-	imports            [2]uint32 // types of relocations that put the address of an import into a slot
-	fp, sp, ra         uint64    // DWARF numbers of the registers that rules are kept for
-	pushed             int64     // bytes that a call leaves on the stack: the return address, or nothing
-	address            uint64    // bits of a return address that are one: the others can be a signature
-	branch             func(code []byte, off uint32) (branch, bool)
-	plan               func(code []byte) (sitePlan, error)
-	called             func(p *Process, c *candidate, ret uint64) (uint64, bool)
-	layouts            bool // layouts.go fits its glibc: else only builds that bring a table of offsets
-	callSites          bool // calls of imports can be found in its code
-	stepsAreAffordable bool // a single-stepped instruction costs hardly more than an emulated one
+	machine    elf.Machine
+	name       string
+	imports    [2]uint32 // types of relocations that put the address of an import into a slot
+	fp, sp, ra uint64    // DWARF numbers of the registers that rules are kept for
+	pushed     int64     // bytes that a call leaves on the stack: the return address, or nothing
+	address    uint64    // bits of a return address that are one: the others can be a signature
+	branch     func(code []byte, off uint32) (branch, bool)
+	plan       func(code []byte) (sitePlan, error)
+	called     func(p *Process, c *candidate, ret uint64) (uint64, bool)
+	layouts    bool // layouts.go fits its glibc: else only builds that bring a table of offsets
+	callSites  bool // calls of imports can be found in its code
 }
 
 var processors = map[string]*processor{"amd64": &x86, "arm64": &arm64}
@@ -39,10 +38,6 @@ func processorOf(machine elf.Machine) *processor {
 	}
 	return nil
 }
-
-// StepsAreDear says that a probe on an instruction that the kernel single-steps
-// costs many times one that it emulates.
-func StepsAreDear() bool { return !ourProcessor().stepsAreAffordable }
 
 // branchKind is where an instruction goes on.
 type branchKind uint8

@@ -25,7 +25,7 @@ const (
 	minRight = 90
 	// Of processes that live a fifth of a second, a good part goes into starting
 	// the threads, which is charged to lines of threading.
-	minRightBrief = 70
+	minRightBrief = 60
 )
 
 // judge holds the steps to what a kernel must do: refuse, or work.

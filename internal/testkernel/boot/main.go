@@ -3,7 +3,8 @@
 // it (see package testkernel). Kernels come from Debian's archive, and stay in
 // ${GILSCOPE_CACHE:-$HOME/.cache/gilscope}/kernels.
 //
-//	go run ./internal/testkernel/boot [-arch amd64] [-kernel VMLINUZ] [-readme FILE] [SUITE...]
+//	go run ./internal/testkernel/boot [-arch NAME] [-readme FILE] [SUITE...]
+//	go run ./internal/testkernel/boot -arch NAME -kernel VMLINUZ
 package main
 
 import (
@@ -20,41 +21,58 @@ import (
 )
 
 func main() {
-	var b bench
-	name := flag.String("arch", hostArch, "kind of machine, by Debian's name")
+	name := flag.String("arch", "", "kind of machine, by Debian's name; without it, all")
 	file := flag.String("kernel", "", "boot this kernel (vmlinuz) and no other")
-	flag.StringVar(&b.readme, "readme", "", "if all suites are tried, write the table into this file, between its lines for it")
+	readme := flag.String("readme", "", "if everything is tried, write the table into this file, between its lines for it")
 	flag.Parse()
-	err := b.open(*name)
-	if err == nil {
-		if *file != "" {
-			err = b.try(kernel{name: filepath.Base(*file)}, *file)
-		} else {
-			err = b.all(flag.Args())
-		}
+	rows, err := try(*name, *file, flag.Args())
+	if *readme != "" && len(rows) == len(archs)*len(kernels) {
+		err = errors.Join(err, write(*readme, rows))
 	}
-	err = errors.Join(err, b.close())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kernels:", err)
 		os.Exit(1)
 	}
 }
 
-// bench is where kernels are tried.
+// try tries a kernel, or those of the named suites (none: all), on one kind of
+// machine ("": all), and returns what the table tells of them.
+func try(machine, file string, suites []string) ([]row, error) {
+	kinds := archs
+	if machine != "" || file != "" {
+		a, err := archOf(machine)
+		if err != nil {
+			return nil, err
+		}
+		kinds = []arch{a}
+	}
+	var rows []row
+	var errs []error
+	for _, a := range kinds {
+		var b bench
+		err := b.open(a)
+		switch {
+		case err != nil:
+		case file != "":
+			err = b.try(kernel{name: filepath.Base(file)}, file)
+		default:
+			err = b.all(suites)
+		}
+		rows, errs = append(rows, b.rows...), append(errs, err, b.close())
+	}
+	return rows, errors.Join(errs...)
+}
+
+// bench is where the kernels of one kind of machine are tried.
 type bench struct {
 	cache, work string // folders, the second for the run
 	root        string // the guests' root folder
 	emulator    emulator
-	readme      string
 	rows        []row
 }
 
 // open gets the emulator and makes the guests' root folder.
-func (b *bench) open(machine string) error {
-	a, err := archOf(machine)
-	if err != nil {
-		return err
-	}
+func (b *bench) open(a arch) error {
 	base := os.Getenv("GILSCOPE_CACHE")
 	if base == "" {
 		home, err := os.UserHomeDir()
@@ -67,6 +85,7 @@ func (b *bench) open(machine string) error {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
+	var err error
 	if b.work, err = os.MkdirTemp("", "gilscope-kernels-"); err != nil {
 		return err
 	}
@@ -96,9 +115,6 @@ func (b *bench) all(suites []string) error {
 			err = b.try(k, vmlinuz)
 		}
 		errs = append(errs, err)
-	}
-	if b.readme != "" && len(errs) == len(kernels) {
-		errs = append(errs, write(b.readme, b.rows))
 	}
 	return errors.Join(errs...)
 }
