@@ -80,9 +80,9 @@ func refusal(release string, have func(ebpf.ProgramType, asm.BuiltinFunc) error)
 	}
 	switch {
 	case len(missing) > 0:
-		return fmt.Errorf("Linux %s: %w: it has no %s: %s", release, ErrKernel, strings.Join(missing, ", no "), needed)
+		return fmt.Errorf("%w: this is Linux %s, without %s: %s", ErrKernel, release, strings.Join(missing, ", "), needed)
 	case !asked:
-		return fmt.Errorf("Linux %s: %w: %s", release, ErrKernel, needed)
+		return fmt.Errorf("%w: this is Linux %s: %s", ErrKernel, release, needed)
 	}
 	return nil
 }

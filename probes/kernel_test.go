@@ -41,10 +41,10 @@ func TestRefusal(t *testing.T) {
 		want    string // "": not refused
 	}{
 		{"5.10.0-32", kernelWithout(asm.FnGetCurrentTaskBtf, asm.FnTaskPtRegs, asm.FnGetAttachCookie),
-			"Linux 5.10.0-32: kernel not supported: it has no bpf_get_current_task_btf (Linux 5.11), no bpf_task_pt_regs (Linux 5.15), " +
-				"no bpf_get_attach_cookie (Linux 5.15): gilscope needs Linux 5.15 or newer"},
+			"kernel not supported: this is Linux 5.10.0-32, without bpf_get_current_task_btf (Linux 5.11), bpf_task_pt_regs (Linux 5.15), " +
+				"bpf_get_attach_cookie (Linux 5.15): gilscope needs Linux 5.15 or newer"},
 		{"5.14.0-427.el9", kernelWithout(), ""},
-		{"5.14.0", unprivileged, "Linux 5.14.0: kernel not supported: gilscope needs Linux 5.15 or newer"},
+		{"5.14.0", unprivileged, "kernel not supported: this is Linux 5.14.0: gilscope needs Linux 5.15 or newer"},
 	} {
 		err := refusal(c.release, c.have)
 		if c.want == "" && err == nil {

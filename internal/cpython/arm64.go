@@ -15,7 +15,7 @@ import (
 var arm64 = processor{
 	machine: elf.EM_AARCH64, name: "arm64",
 	imports: [2]uint32{uint32(elf.R_AARCH64_JUMP_SLOT), uint32(elf.R_AARCH64_GLOB_DAT)},
-	fp:      29, sp: 31, ra: 30, address: 1<<48 - 1,
+	fp:      29, sp: 31, ra: 30, highest: 1<<48 - 1, signed: true,
 	branch: arm64Branch, plan: arm64Plan, called: arm64Called,
 }
 

@@ -136,7 +136,7 @@ func (m *cfiMachine) extended(op byte) {
 		}
 	case 0x0c, 0x0d, 0x0e, 0x0f, 0x12, 0x13:
 		m.defineCFA(op)
-	case 0x2d: // AARCH64_negate_ra_state: whether the return address is signed, see processor.address
+	case 0x2d: // AARCH64_negate_ra_state: whether the return address is signed, see processor.signed
 	case 0x2e: // GNU_args_size
 		r.uleb()
 	default:

@@ -13,7 +13,8 @@ type processor struct {
 	imports    [2]uint32 // types of relocations that put the address of an import into a slot
 	fp, sp, ra uint64    // DWARF numbers of the registers that rules are kept for
 	pushed     int64     // bytes that a call leaves on the stack: the return address, or nothing
-	address    uint64    // bits of a return address that are one: the others can be a signature
+	highest    uint64    // address of user space
+	signed     bool      // a return address may have a signature above those bits
 	branch     func(code []byte, off uint32) (branch, bool)
 	plan       func(code []byte) (sitePlan, error)
 	called     func(p *Process, c *candidate, ret uint64) (uint64, bool)

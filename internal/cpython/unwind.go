@@ -121,7 +121,10 @@ func (p *Process) returnAddress(row cfiRow, cfa uint64, view *stackView) (uint64
 		at = cfa + uint64(row.ra.offset)
 	}
 	word, ok := view.word(at)
-	return word & cpu.address, ok
+	if cpu.signed {
+		word &= cpu.highest
+	}
+	return word, ok
 }
 
 // scan looks up the stack for the return address of the frame's function: a
@@ -148,7 +151,7 @@ func (p *Process) scan(r registers, c *candidate, row cfiRow, view *stackView) (
 
 // callTarget returns where the call before a return address leads, if that can be known.
 func (p *Process) callTarget(ret uint64) (uint64, bool) {
-	if ret < 1<<16 || ret > p.cpu().address {
+	if ret < 1<<16 || ret > p.cpu().highest {
 		return 0, false
 	}
 	c, ok := p.codeAt(ret - 1)

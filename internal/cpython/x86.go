@@ -11,7 +11,7 @@ import (
 var x86 = processor{
 	machine: elf.EM_X86_64, name: "x86-64",
 	imports: [2]uint32{uint32(elf.R_X86_64_JMP_SLOT), uint32(elf.R_X86_64_GLOB_DAT)},
-	fp:      6, sp: 7, ra: 16, pushed: 8, address: 1<<47 - 1,
+	fp:      6, sp: 7, ra: 16, pushed: 8, highest: 1<<47 - 1,
 	layouts: true, callSites: true,
 }
 
