@@ -12,12 +12,11 @@ var x86 = processor{
 	machine: elf.EM_X86_64, name: "x86-64",
 	imports: [2]uint32{uint32(elf.R_X86_64_JMP_SLOT), uint32(elf.R_X86_64_GLOB_DAT)},
 	fp:      6, sp: 7, ra: 16, pushed: 8, highest: 1<<47 - 1,
+	branch: x86Branch, plan: planSite,
 	layouts: true, callSites: true,
 }
 
-func init() { // they refer to x86 themselves
-	x86.branch, x86.plan, x86.called = x86Branch, planSite, x86Called
-}
+func init() { x86.called = x86Called } // which refers to x86 itself
 
 func x86Branch(code []byte, off uint32) (branch, bool) {
 	insn, length, ok := decode(code, off)
