@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"gilscope/internal/testkernel"
+	"gilscope/internal/testpy"
 )
 
 // step is one run of gilscope.
@@ -182,5 +183,27 @@ func TestInitramfs(t *testing.T) {
 	}
 	if _, there := got["root/a/left/c"]; there {
 		t.Error("what was to be left out is there")
+	}
+}
+
+// TestREADME: the table in README.md is of all kernels, each on all kinds of
+// machines, and none failed.
+func TestREADME(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(testpy.Tree(), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(file), tableBegin)
+	text, _, _ := strings.Cut(rest, tableEnd)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) != 2+len(archs)*len(kernels) {
+		t.Fatalf("the table has %d lines, want a head and %d kernels on %d kinds of machines; run 'make kernels'", len(lines), len(kernels), len(archs))
+	}
+	for i, line := range lines[2:] {
+		a, k := archs[i/len(kernels)], kernels[i%len(kernels)]
+		want := "-" + a.name + " (" + k.name + ") |"
+		if !strings.Contains(line, want) || !strings.HasSuffix(line, "| "+row{kernel: k}.result()+" |") {
+			t.Errorf("row %d is %q, want one of %q that did not fail; run 'make kernels'", i, line, want)
+		}
 	}
 }
