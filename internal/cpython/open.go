@@ -59,6 +59,11 @@ func (p *Process) open() (err error) {
 		return err
 	}
 	p.PthreadTID = p.findPthreadTID()
+	// Of a program that has just begun, its libraries may have been mapped since: a
+	// static interpreter is found before its libc is. Now that it is up, all are there.
+	if err := p.Refresh(); err != nil {
+		return err
+	}
 	return p.Alive()
 }
 
