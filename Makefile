@@ -32,8 +32,9 @@ demo: build ## watch a bundled workload for 5 s, and report; needs only Go and p
 test: pythons oracle vet unit live ## every test, with all its set-up (root, or sudo for the live part)
 
 .PHONY: vet
-vet:
+vet: ## for each processor that gilscope runs on
 	go vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./cmd/...
 
 .PHONY: unit
 unit: ## the tests that need no root
@@ -54,6 +55,10 @@ live: build ## the tests that trace live processes; root, or sudo
 .PHONY: matrix
 matrix: build ## record on every interpreter, and write the table in README.md (root)
 	go test -count=1 -timeout 20m ./livetest -run TestMatrix -readme $(CURDIR)/README.md
+
+.PHONY: kernels
+kernels: ## record on Debian's kernels in emulated machines (minutes), and write the table in README.md; needs apt
+	nice -n 19 go run ./internal/testkernel/boot -readme $(CURDIR)/README.md
 
 .PHONY: generate
 generate: ## compile the BPF programs; needs clang-14, llvm-strip-14, libbpf headers

@@ -13,28 +13,6 @@ import (
 	"gilscope/probes"
 )
 
-// Kernel names the running kernel.
-func Kernel() string {
-	u := uname()
-	return "Linux " + u.release + " " + u.machine
-}
-
-// CheckKernel returns an error if the kernel is older than what the programs need.
-func CheckKernel() error {
-	if kernelBefore(5, 15) {
-		return fmt.Errorf("%s: %w: gilscope needs Linux 5.15 or newer", Kernel(), probes.ErrKernel)
-	}
-	return nil
-}
-
-// kernelBefore says whether the running kernel is older than the version; one
-// whose release says nothing is not: loading will tell.
-func kernelBefore(major, minor int) bool {
-	var x, y int
-	n, _ := fmt.Sscanf(uname().release, "%d.%d", &x, &y)
-	return n == 2 && (x < major || x == major && y < minor)
-}
-
 // CheckTarget returns an error if the process is in a state in which it cannot be recorded.
 func CheckTarget(pid int) error { return checkTarget(pid, false) }
 

@@ -75,17 +75,18 @@ func (s *session) inherit(c, parent *process, at trace.Time) {
 		}
 		c.places = append(c.places, place{from.id, from.addr, gils[from.gil]})
 	}
-	s.noteTarget(c, at, cpython.Interpreter{Interval: time.Duration(c.mainInterval())})
 	s.endow(c)
-	s.noteDetail(c, at)
 	s.probes.Inherit(int(c.pid), int(parent.pid))
-	if parent.since < at {
-		return
+	if parent.since >= at {
+		// The parent's interpreter was found after this fork: the child's copy has nothing of it.
+		if err := s.probes.Describe(c.py, c.addresses(), s.o.Follow); err != nil {
+			s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d is not recorded: %v", c.pid, err))
+		}
+		at = now()
+		c.since = at // for its own children
 	}
-	// The parent's interpreter was found after this fork: the child's copy has nothing of it.
-	if err := s.probes.Describe(c.py, c.addresses(), s.o.Follow); err != nil {
-		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d is not recorded: %v", c.pid, err))
-	}
+	s.noteTarget(c, at, cpython.Interpreter{Interval: time.Duration(c.mainInterval())})
+	s.noteDetail(c, at)
 }
 
 // mainInterval is the switch interval of the main interpreter, 0 if it is not known.

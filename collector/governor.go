@@ -37,15 +37,15 @@ func (s *session) calibrate() error {
 	if s.o.Detail == probes.Waits && (s.o.Backend == probes.AutoBackend || s.o.Backend == probes.Futex) {
 		return nil // no probe
 	}
-	hits, err := s.probes.Calibrate(cpython.NOP5, cpython.Emulated)
+	hits, err := s.probes.Calibrate(probes.PlannedCosts...)
 	if err != nil {
 		return err
 	}
 	for _, h := range hits {
 		s.perHit[h.Cost] = h.Record
-	}
-	if s.o.Verbose {
-		fmt.Fprintf(s.o.Words, "a hit with its record costs %v here (%v at a nop5)\n", s.perHit[cpython.Emulated], s.perHit[cpython.NOP5])
+		if s.o.Verbose {
+			fmt.Fprintf(s.o.Words, "a hit with its record costs %v here (%v)\n", h.Record, h.Cost)
+		}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (s *session) giveUpRest() error {
 		return err
 	}
 	bpf := capabilitiesOf(unix.CAP_BPF, unix.CAP_PERFMON)
-	if own.permitted&bpf != bpf || kernelBefore(6, 6) {
+	if own.permitted&bpf != bpf || probes.KernelBefore(6, 6) {
 		keep |= capabilitiesOf(unix.CAP_SYS_ADMIN) // in their place, or for uprobes without uprobe_multi
 	}
 	if own.effective&capabilitiesOf(unix.CAP_SETPCAP) != 0 {

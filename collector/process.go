@@ -104,7 +104,8 @@ func (p *process) names() map[int32]string {
 		return names
 	}
 	for _, ts := range states {
-		if name := python[ts.Ident]; name != "" && ts.TID != 0 {
+		// A child has the thread states of its parent until it has put its own house in order.
+		if name := python[ts.Ident]; name != "" && p.threads[ts.TID] != nil {
 			names[ts.TID] = name
 		}
 	}

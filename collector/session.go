@@ -72,6 +72,7 @@ type session struct {
 	begun   time.Time
 	clocked time.Time
 	looked  time.Time
+	emptied time.Time // what was in the ring by then has been read
 	meter   meter
 	perHit  map[cpython.Cost]time.Duration // with its record
 	starts  []*starting                    // execed, interpreter not found yet
@@ -296,10 +297,13 @@ func (s *session) read() error {
 	if s.batch.Urgent() || len(s.ends.ended()) > 0 {
 		wait = min(wait, endEvery)
 	}
+	asked := time.Now()
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
 	}
-	s.consume(false)
+	if s.consume(false); !s.batch.Full() {
+		s.emptied = asked
+	}
 	return nil
 }
 

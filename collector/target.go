@@ -196,11 +196,16 @@ const (
 	endEvery  = 3 * time.Millisecond // how often to look for it meanwhile
 )
 
+// overdue says that the record of an end at since is lost: what was in the ring
+// some time later has been read. How late it is now tells nothing, for a reader
+// that got no CPU has the record still before it.
+func overdue(since, emptied time.Time) bool { return emptied.Sub(since) >= reapAfter }
+
 // reap notices targets that ended without a record (it was lost).
 func (s *session) reap() {
 	for pid, since := range s.ends.ended() {
 		p := s.d.procs[pid]
-		if p == nil || p.exited || time.Since(since) < reapAfter {
+		if p == nil || p.exited || !overdue(since, s.emptied) {
 			continue
 		}
 		p.gone, p.exited = since, true

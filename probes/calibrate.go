@@ -12,13 +12,6 @@ import (
 	"gilscope/internal/cpython"
 )
 
-func hitNOP5(cond uintptr)
-func hitEmulated(cond uintptr)
-func hitSingleStepped(cond uintptr)
-func addrNOP5() uintptr
-func addrEmulated() uintptr
-func addrSingleStepped() uintptr
-
 // PerHit is what a hit of a probe costs the thread that hits it.
 type PerHit struct {
 	Cost   cpython.Cost
@@ -26,19 +19,15 @@ type PerHit struct {
 	Record time.Duration // of a take, with its record
 }
 
-// kinds are the private functions to measure on.
-var kinds = []struct {
+// kind is a kind of site, and private functions of which the first one, when it
+// is called with the address of a condition variable, runs an instruction of the
+// kind at the address that the second one tells. They are in calibrate_*.s, for
+// each machine those that it has.
+type kind struct {
 	cost cpython.Cost
-	hit  func(uintptr)
+	hit  func(cond uintptr)
 	addr func() uintptr
-}{
-	{cpython.NOP5, hitNOP5, addrNOP5},
-	{cpython.Emulated, hitEmulated, addrEmulated},
-	{cpython.SingleStepped, hitSingleStepped, addrSingleStepped},
 }
-
-// skipMove is the length of the instruction before the probed one.
-const skipMove = 5
 
 // Calibrate measures what a hit costs on this machine, for each kind of site,
 // on private functions of this very process. It takes some milliseconds (single-stepped
@@ -73,8 +62,8 @@ func (s *Session) Calibrate(costs ...cpython.Cost) ([]PerHit, error) {
 }
 
 func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr, gil uintptr) (PerHit, error) {
-	const foreign, switchCond = 4096, 120 // offsets of condition variables: none of the GIL's, and the one that a take signals
-	site, err := ownSite(addr + skipMove)
+	const foreign = 4096 // offset of a condition variable that is none of the GIL's
+	site, err := ownSite(addr)
 	if err != nil {
 		return PerHit{}, err
 	}

@@ -3,6 +3,7 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gilscope/internal/cpython"
@@ -193,7 +194,7 @@ func callPlan(f facts, detail Detail) (Plan, error) {
 // microseconds and more at each hit.
 func (p Plan) refuseDear() error {
 	for _, h := range p.Hooks {
-		if h.Site.Cost == cpython.SingleStepped {
+		if !slices.Contains(PlannedCosts, h.Site.Cost) {
 			return fmt.Errorf("backend %s: %s of %s begins with %q, which the kernel would single-step (18 us a hit): use another backend",
 				p.Backend, h.Site.Name, h.Site.File, h.Site.Insn)
 		}

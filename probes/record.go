@@ -179,5 +179,8 @@ func (b *Batch) Urgent() bool {
 	return false
 }
 
+// Full says that the last read stopped at its limit: the ring may hold more.
+func (b *Batch) Full() bool { return len(b.arena) >= maxBatch }
+
 // Len is how many records the batch holds that were not consumed.
 func (b *Batch) Len() int { return len(b.refs) - b.next }

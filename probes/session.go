@@ -45,8 +45,11 @@ type closer interface{ Close() error }
 // Open loads the programs and attaches those that need no target: scheduling
 // and CPU samples. Until a target is added they record nothing.
 func Open(o Options) (*Session, error) {
+	if err := CheckKernel(); err != nil { // before its errors, which can look like a lack of privileges
+		return nil, err
+	}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: boot a kernel (>= 5.15) built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel)
+		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: %s, built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel, needed)
 	}
 	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, shared: map[hookID]*sharedHook{}}
 	if err := s.load(o); err != nil {
@@ -94,7 +97,7 @@ func loadError(err error) error {
 		return fmt.Errorf("load BPF programs: %w (%w): run as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", ErrPermission, err)
 	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
-		return fmt.Errorf("load BPF programs: %w (%w): gilscope needs Linux 5.15 or newer", ErrKernel, err)
+		return fmt.Errorf("load BPF programs: %w (%w): %s, this is %s", ErrKernel, err, needed, Kernel())
 	}
 	return fmt.Errorf("load BPF programs: %w: please report this with the output of `gilscope doctor`", err)
 }

@@ -108,7 +108,7 @@ func (o *doctorOptions) print(out io.Writer, d *diagnosis) error {
 
 // host tries what does not depend on a target.
 func (d *diagnosis) host() {
-	d.add("kernel", collector.Kernel(), collector.CheckKernel())
+	d.add("kernel", probes.Kernel(), probes.CheckKernel())
 	d.add("pid namespace", "the host's", collector.CheckNamespace())
 	checks, hits := probes.SelfTest()
 	for _, c := range checks {

@@ -24,6 +24,9 @@ func (p *Process) CallSites() ([]Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !p.cpu().callSites {
+		return nil, fmt.Errorf("plan probes on calls in process %d: %w on %s", p.PID, ErrUnsupported, p.cpu().name)
+	}
 	calls, err := c.mod.gilCalls()
 	if err == nil {
 		calls, err = c.mod.proven(calls)

@@ -1,12 +1,5 @@
 package cpython
 
-// DWARF numbers of the x86-64 registers that rules are kept for.
-const (
-	regRBP = 6
-	regRSP = 7
-	regRA  = 16
-)
-
 // maxRows bounds the cached rows of one file, and maxRemember the stack of
 // DW_CFA_remember_state.
 const (
@@ -20,7 +13,7 @@ const (
 type cfiRow struct {
 	start, end uint64 // the function, or the part of it, in the file
 	known      bool   // false: no entry, or rules we do not interpret
-	viaRBP     bool   // CFA = rbp + offset, else rsp + offset
+	viaFP      bool   // CFA = frame pointer + offset, else stack pointer + offset
 	offset     int64
 	bp         regRule
 	ra         regRule
@@ -63,9 +56,9 @@ func (m *module) row(vaddr uint64) cfiRow {
 
 // cfiState is the state of the machine that runs CFI programs.
 type cfiState struct {
-	viaRBP, expression bool
-	offset             int64
-	bp, ra             regRule
+	viaFP, expression bool
+	offset            int64
+	bp, ra            regRule
 }
 
 // cfiMachine runs the program of a CIE and then of an FDE up to one address.
@@ -88,8 +81,8 @@ func (f *fde) row(vaddr uint64) cfiRow {
 	}
 	return cfiRow{
 		start: f.start, end: f.start + f.size,
-		known:  !m.r.bad && !m.expression && !f.cie.signal,
-		viaRBP: m.viaRBP, offset: m.offset, bp: m.bp, ra: m.ra,
+		known: !m.r.bad && !m.expression && !f.cie.signal,
+		viaFP: m.viaFP, offset: m.offset, bp: m.bp, ra: m.ra,
 	}
 }
 
@@ -143,6 +136,7 @@ func (m *cfiMachine) extended(op byte) {
 		}
 	case 0x0c, 0x0d, 0x0e, 0x0f, 0x12, 0x13:
 		m.defineCFA(op)
+	case 0x2d: // AARCH64_negate_ra_state: whether the return address is signed, see processor.signed
 	case 0x2e: // GNU_args_size
 		r.uleb()
 	default:
@@ -174,8 +168,8 @@ func (m *cfiMachine) defineCFA(op byte) {
 
 // base sets the register that the CFA is computed from.
 func (m *cfiMachine) base(reg uint64) {
-	m.viaRBP = reg == regRBP
-	m.expression = reg != regRBP && reg != regRSP
+	m.viaFP = reg == m.cie.cpu.fp
+	m.expression = reg != m.cie.cpu.fp && reg != m.cie.cpu.sp
 }
 
 // register executes the operations that change one register's rule.
@@ -215,18 +209,18 @@ func (m *cfiMachine) save(reg uint64, offset int64) {
 
 func (m *cfiMachine) rule(reg uint64, rule regRule) {
 	switch reg {
-	case regRBP:
+	case m.cie.cpu.fp:
 		m.bp = rule
-	case regRA:
+	case m.cie.cpu.ra:
 		m.ra = rule
 	}
 }
 
 func (m *cfiMachine) restore(reg uint64) {
 	switch reg {
-	case regRBP:
+	case m.cie.cpu.fp:
 		m.bp = m.initial.bp
-	case regRA:
+	case m.cie.cpu.ra:
 		m.ra = m.initial.ra
 	}
 }

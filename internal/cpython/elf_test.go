@@ -45,7 +45,7 @@ func TestUnwindRows(t *testing.T) {
 	tests := []struct {
 		vaddr  uint64
 		known  bool
-		viaRBP bool
+		viaFP  bool
 		offset int64
 		bp     regRule
 	}{
@@ -61,7 +61,7 @@ func TestUnwindRows(t *testing.T) {
 	}
 	for _, test := range tests {
 		r := m.row(test.vaddr)
-		if r.known != test.known || r.viaRBP != test.viaRBP || r.offset != test.offset || r.bp != test.bp {
+		if r.known != test.known || r.viaFP != test.viaFP || r.offset != test.offset || r.bp != test.bp {
 			t.Errorf("row of %#x: %+v, want %+v", test.vaddr, r, test)
 		}
 	}

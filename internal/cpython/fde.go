@@ -15,6 +15,7 @@ type cie struct {
 	encoding  byte // of the addresses in FDEs
 	augmented bool
 	signal    bool // the frame was interrupted, its pc is no return address
+	cpu       *processor
 	program   []byte
 }
 
@@ -70,7 +71,7 @@ func (x *frameIndex) cie(at uint64) *cie {
 	}
 	var c *cie
 	if body, after, ok := x.readEntry(at, maxCIE); ok {
-		c = parseCIE(body, after)
+		c = parseCIE(body, after, processorOf(x.img.machine))
 	}
 	if len(x.cies) < maxCIEs {
 		x.cies[at] = c
@@ -79,13 +80,13 @@ func (x *frameIndex) cie(at uint64) *cie {
 }
 
 // parseCIE decodes a common entry.
-func parseCIE(body []byte, addr uint64) *cie {
-	if len(body) < 5 || binary.LittleEndian.Uint32(body) != 0 || body[4] != 1 && body[4] != 3 {
+func parseCIE(body []byte, addr uint64, cpu *processor) *cie {
+	if cpu == nil || len(body) < 5 || binary.LittleEndian.Uint32(body) != 0 || body[4] != 1 && body[4] != 3 {
 		return nil
 	}
 	r := dwarfReader{b: body[5:], addr: addr + 5}
 	augmentation := r.cstring()
-	c := &cie{codeAlign: r.uleb(), dataAlign: r.sleb()}
+	c := &cie{cpu: cpu, codeAlign: r.uleb(), dataAlign: r.sleb()}
 	if body[4] == 1 {
 		r.skip(1)
 	} else {

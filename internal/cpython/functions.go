@@ -1,7 +1,5 @@
 package cpython
 
-import "golang.org/x/arch/x86/x86asm"
-
 // Bounds of the search for the function of a cold part: bytes of one part, of
 // all parts of one file, and the jumps that are followed out of one part.
 const (
@@ -41,7 +39,7 @@ const maxParts = 3
 // frame that is set up already.
 func (f *fde) isEntry() bool {
 	first := f.row(f.start)
-	return !first.known || !first.viaRBP && first.offset == 8
+	return !first.known || !first.viaFP && first.offset == f.cie.cpu.pushed
 }
 
 // parentOf returns the entry of the function that a part belongs to: the one
@@ -75,22 +73,21 @@ func (m *module) jumpTargets(x *frameIndex, f *fde) (entries, parts map[uint64]*
 	if err != nil {
 		return nil, nil
 	}
-	jumps := 0
+	followed := 0
 	for off := uint32(0); ; {
-		insn, length, ok := decode(code, off)
+		b, ok := f.cie.cpu.branch(code, off)
 		if !ok {
 			return entries, parts
 		}
-		off += length
-		rel, ok := insn.Args[0].(x86asm.Rel)
-		if !ok || insn.Op == x86asm.CALL {
+		off += b.length
+		if b.kind != jumps && b.kind != jumpsMaybe {
 			continue
 		}
-		to := f.start + uint64(off) + uint64(int64(rel))
+		to := f.start + uint64(off) + uint64(b.rel)
 		if to >= f.start && to-f.start < f.size {
 			continue
 		}
-		if jumps++; jumps > maxJumps {
+		if followed++; followed > maxJumps {
 			return entries, parts
 		}
 		home, ok := x.lookup(to)

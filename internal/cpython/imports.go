@@ -18,6 +18,10 @@ const (
 func (m *module) importSlots(names []string) map[uint64]string {
 	byIndex := m.undefined(names)
 	slots := map[uint64]string{}
+	cpu := processorOf(m.img.machine)
+	if cpu == nil {
+		return slots
+	}
 	left := uint64(maxRelocations)
 	for i := range m.img.sects {
 		s := &m.img.sects[i]
@@ -28,9 +32,9 @@ func (m *module) importSlots(names []string) map[uint64]string {
 			le := binary.LittleEndian
 			for b = b[:fresh]; len(b) >= 24 && len(slots) < maxSlots; b = b[24:] {
 				info := le.Uint64(b[8:])
-				kind := elf.R_X86_64(info & 0xffffffff)
+				kind := uint32(info)
 				name, ok := byIndex[uint32(info>>32)]
-				if ok && (kind == elf.R_X86_64_JMP_SLOT || kind == elf.R_X86_64_GLOB_DAT) {
+				if ok && (kind == cpu.imports[0] || kind == cpu.imports[1]) {
 					slots[le.Uint64(b)] = name
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 
 	"debug/elf"
@@ -58,6 +59,11 @@ func (p *Process) open() (err error) {
 		return err
 	}
 	p.PthreadTID = p.findPthreadTID()
+	// Of a program that has just begun, its libraries may have been mapped since: a
+	// static interpreter is found before its libc is. Now that it is up, all are there.
+	if err := p.Refresh(); err != nil {
+		return err
+	}
 	return p.Alive()
 }
 
@@ -150,8 +156,8 @@ func (p *Process) examine(m Mapping) (*candidate, error) {
 
 // checkMachine refuses processors whose glibc sizes the layouts do not fit.
 func (p *Process) checkMachine(c *candidate) (*candidate, error) {
-	if c.mod.img.machine != elf.EM_X86_64 {
-		return nil, fmt.Errorf("%q in process %d is for %v: %w; gilscope knows x86-64", c.m.Path, p.PID, c.mod.img.machine, ErrUnsupported)
+	if cpu := ourProcessor(); cpu == nil || c.mod.img.machine != cpu.machine {
+		return nil, fmt.Errorf("%q in process %d is for %v: %w; this gilscope is for %s", c.m.Path, p.PID, c.mod.img.machine, ErrUnsupported, runtime.GOARCH)
 	}
 	return c, nil
 }

@@ -52,7 +52,7 @@ func (p *Process) siteAt(name string, addr uint64) (Site, error) {
 	if err != nil {
 		return Site{}, err
 	}
-	plan, err := planSite(code)
+	plan, err := p.cpu().plan(code)
 	if err != nil {
 		return Site{}, fmt.Errorf("%s at %#x of %q: %w", name, s.Offset, s.File, err)
 	}

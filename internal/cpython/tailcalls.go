@@ -1,7 +1,5 @@
 package cpython
 
-import "golang.org/x/arch/x86/x86asm"
-
 // What is followed of tail calls: how many in a row, and how far each lies from
 // its function's entry. Those on the way to drop_gil are within 32 bytes.
 const (
@@ -38,20 +36,17 @@ func (p *Process) tailCall(addr uint64) (to uint64, ok bool) {
 		return 0, false
 	}
 	for off := uint32(0); ; {
-		insn, length, ok := decode(code, off)
+		b, ok := p.cpu().branch(code, off)
 		if !ok {
 			return 0, false
 		}
-		off += length
-		switch insn.Op {
-		case x86asm.JMP:
-			rel, direct := insn.Args[0].(x86asm.Rel)
-			return addr + uint64(off) + uint64(int64(rel)), direct
-		case x86asm.CALL, x86asm.RET:
+		off += b.length
+		switch b.kind {
+		case goesOn:
+		case jumps:
+			return addr + uint64(off) + uint64(b.rel), true
+		default:
 			return 0, false
-		}
-		if _, jump := insn.Args[0].(x86asm.Rel); jump {
-			return 0, false // on a condition
 		}
 	}
 }

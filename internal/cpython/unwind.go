@@ -52,7 +52,7 @@ func (p *Process) Callers(pc, sp uint64, stack []byte) []uint64 {
 }
 
 // unwind returns the frames above r. It follows the unwind tables; where they
-// need an unknown rbp it looks for the call instead (see scan). stop, if not
+// need an unknown frame pointer it looks for the call instead (see scan). stop, if not
 // nil, is asked before each step and ends the walk by true.
 func (p *Process) unwind(r registers, stack []byte, stop func(registers) bool) []registers {
 	view := &stackView{base: r.sp, bytes: stack}
@@ -82,7 +82,7 @@ func (p *Process) caller(r registers, view *stackView) (registers, bool) {
 	switch {
 	case row.known && row.ra.kind == ruleNobody:
 		return r, false
-	case row.known && !row.viaRBP:
+	case row.known && !row.viaFP:
 		cfa = r.sp + uint64(row.offset)
 	case row.known && r.bpKnown:
 		cfa = r.bp + uint64(row.offset)
@@ -94,7 +94,7 @@ func (p *Process) caller(r registers, view *stackView) (registers, bool) {
 		cfa = slot + 8
 	}
 	next := registers{sp: cfa, isReturn: true}
-	if next.pc, ok = view.word(cfa - 8); !ok || row.ra.kind == ruleOther {
+	if next.pc, ok = p.returnAddress(row, cfa, view); !ok {
 		return r, false
 	}
 	if m, mapped := p.mapping(next.pc); !mapped || !m.Exec {
@@ -110,12 +110,29 @@ func (p *Process) caller(r registers, view *stackView) (registers, bool) {
 	return next, true
 }
 
+// returnAddress reads it where the row says, or where a call leaves it.
+func (p *Process) returnAddress(row cfiRow, cfa uint64, view *stackView) (uint64, bool) {
+	cpu := p.cpu()
+	at := cfa - 8
+	switch {
+	case row.ra.kind == ruleOther, cpu.pushed == 0 && !(row.known && row.ra.kind == ruleSaved):
+		return 0, false // in a register, of which nothing is known
+	case row.known && row.ra.kind == ruleSaved:
+		at = cfa + uint64(row.ra.offset)
+	}
+	word, ok := view.word(at)
+	if cpu.signed {
+		word &= cpu.highest
+	}
+	return word, ok
+}
+
 // scan looks up the stack for the return address of the frame's function: a
 // word that follows a call that enters that function. Calls through registers
 // prove nothing and are never taken.
 func (p *Process) scan(r registers, c *candidate, row cfiRow, view *stackView) (slot uint64, ok bool) {
 	entry, ok := c.mod.entryOf(r.lookupPC() - c.bias)
-	if !ok {
+	if !ok || p.cpu().pushed == 0 {
 		return 0, false
 	}
 	// Saved registers of a frame with rbp lie below its return address, which is
@@ -132,32 +149,16 @@ func (p *Process) scan(r registers, c *candidate, row cfiRow, view *stackView) (
 	return 0, false
 }
 
-// callTarget returns where the call before a return address leads, for direct
-// calls, also through the PLT, and for calls through a GOT slot.
+// callTarget returns where the call before a return address leads, if that can be known.
 func (p *Process) callTarget(ret uint64) (uint64, bool) {
-	if ret < 1<<16 || ret >= 1<<47 {
+	if ret < 1<<16 || ret > p.cpu().highest {
 		return 0, false
 	}
 	c, ok := p.codeAt(ret - 1)
 	if !ok {
 		return 0, false
 	}
-	code, err := c.mod.img.readVaddr(ret-6-c.bias, 6)
-	if err != nil {
-		return 0, false
-	}
-	rel := uint64(int64(int32(binary.LittleEndian.Uint32(code[2:]))))
-	if code[0] == 0xff && code[1] == 0x15 { // call [rip+rel]
-		return p.slot(ret + rel)
-	}
-	if code[1] != 0xe8 {
-		return 0, false
-	}
-	target := ret + rel
-	if via, ok := p.throughPLT(target); ok {
-		return via, true
-	}
-	return target, true
+	return p.cpu().called(p, c, ret)
 }
 
 // throughPLT returns where a PLT stub at addr jumps to.

@@ -23,6 +23,9 @@ func (p *Process) learnLayout(c *candidate) error {
 	if p.Version, err = findVersion(c); err != nil {
 		return fmt.Errorf("process %d (%q): %w", p.PID, c.m.Path, err)
 	}
+	if cpu := p.cpu(); !cpu.layouts {
+		return fmt.Errorf("process %d (%q): CPython %v: %w on %s; gilscope needs Python 3.13 or newer there", p.PID, c.m.Path, p.Version, ErrUnsupported, cpu.name)
+	}
 	if p.Layout, err = tableLayout(p.Version); err != nil {
 		return fmt.Errorf("process %d (%q): %w", p.PID, c.m.Path, err)
 	}

@@ -9,12 +9,11 @@
  */
 
 #define COND_OFF	32
-#define SWITCH_COND_OFF 120
+#define SWITCH_COND_OFF (80 + MUTEX_BYTES)
 
 /* Attach cookie: the site is a call of the function, not its entry, so there is
  * no return address on the stack yet. */
 #define AT_CALL	   4
-#define CALL_BYTES 5
 
 static __always_inline struct target *current_target(u32 *tgid, u32 *tid)
 {
@@ -121,7 +120,7 @@ int cond_signal(struct ctx_regs *ctx)
 {
 	u32 tgid, tid, place;
 	struct target *t = hit_target(&tgid, &tid);
-	u64 addr = ctx->di;
+	u64 addr = ARG1(ctx);
 
 	if (!t)
 		return 0;
@@ -131,9 +130,9 @@ int cond_signal(struct ctx_regs *ctx)
 	else if (addr == in_gil(t, place, SWITCH_COND_OFF))
 		took(t, tgid, tid, place);
 	else if (addr == in_gil(t, place, COND_OFF) && bpf_get_attach_cookie(ctx) & AT_CALL)
-		dropped(t, tgid, tid, place, ctx->ip + CALL_BYTES, ctx->sp);
+		dropped(t, tgid, tid, place, PC(ctx) + CALL_BYTES, SP(ctx));
 	else if (addr == in_gil(t, place, COND_OFF))
-		dropped(t, tgid, tid, place, read_u64(ctx->sp), ctx->sp + 8);
+		dropped(t, tgid, tid, place, RETURN_PC(ctx), RETURN_SP(ctx));
 	else
 		count_hit();
 	return 0;
@@ -144,7 +143,7 @@ int cond_timedwait(struct ctx_regs *ctx)
 {
 	u32 tgid, tid, place;
 	struct target *t = hit_target(&tgid, &tid);
-	u64 addr = ctx->di;
+	u64 addr = ARG1(ctx);
 
 	if (!t)
 		return 0;
@@ -162,7 +161,7 @@ int cond_timedwait(struct ctx_regs *ctx)
 static __always_inline u64 tstate_arg(struct ctx_regs *ctx)
 {
 	u64 arg = bpf_get_attach_cookie(ctx) & TSTATE_ARG;
-	u64 first = READ_ONCE(ctx->di), second = READ_ONCE(ctx->si), third = READ_ONCE(ctx->dx);
+	u64 first = READ_ONCE(ARG1(ctx)), second = READ_ONCE(ARG2(ctx)), third = READ_ONCE(ARG3(ctx));
 
 	return arg == 1 ? first : arg == 2 ? second : third;
 }
@@ -212,6 +211,6 @@ int drop_gil(struct ctx_regs *ctx)
 	struct target *t = hit_target(&tgid, &tid);
 
 	if (t)
-		dropped(t, tgid, tid, place_held(t, tid, 0), read_u64(ctx->sp), ctx->sp + 8);
+		dropped(t, tgid, tid, place_held(t, tid, 0), RETURN_PC(ctx), RETURN_SP(ctx));
 	return 0;
 }

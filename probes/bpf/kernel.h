@@ -32,10 +32,6 @@ struct signal_struct {
 	int group_exit_code;
 } CORE;
 
-struct thread_struct {
-	unsigned long fsbase;
-} CORE;
-
 struct upid {
 	int nr;
 	void *ns;
@@ -56,30 +52,15 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
-	struct thread_struct thread;
 } CORE;
 
-/* x86-64. Everything that depends on the machine stands in this struct and
- * the macros below it. */
-struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
-	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
-} CORE;
+#include "machine.h"
 
-/* What uprobe and perf_event programs get: the same registers, at offsets that
- * are part of the kernel's interface and need no relocation. */
-struct ctx_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
-	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
-};
-
+/* What a perf_event program gets. */
 struct perf_ctx {
 	struct ctx_regs regs;
 	u64 sample_period;
 	u64 addr;
 };
-
-#define NR_FUTEX 202
-#define USER_MODE(regs) ((regs)->cs & 3)
 
 #endif

@@ -18,13 +18,13 @@ int cpu_sample(struct perf_ctx *ctx)
 	if (!s)
 		return 0;
 	begin_rec(&s->rec, REC_SAMPLE, tgid, me->pid);
-	s->rec.pc = READ_ONCE(ctx->regs.ip);
-	s->rec.sp = READ_ONCE(ctx->regs.sp);
+	s->rec.pc = READ_ONCE(PC(&ctx->regs));
+	s->rec.sp = READ_ONCE(SP(&ctx->regs));
 	if (!USER_MODE(&ctx->regs)) {
 		user = (struct pt_regs *)bpf_task_pt_regs(me);
 		s->rec.flags |= F_KERNEL;
-		s->rec.pc = user->ip;
-		s->rec.sp = user->sp;
+		s->rec.pc = PC(user);
+		s->rec.sp = SP(user);
 	}
 	th = t->places_n ? thread_of(s->rec.tid) : NULL;
 	if (th) {

@@ -6,7 +6,8 @@
  * from which the collector rebuilds who held it when.
  */
 
-/* Futex words by offset in the GIL (glibc's pthread_cond_t and pthread_mutex_t).
+/* Futex words by offset in the GIL (glibc's pthread_cond_t and pthread_mutex_t),
+ * as on x86-64: records have these everywhere, see WIDER.
  * In newer glibc (upstream since 2.41) __g_signals lies 8 bytes lower. There the
  * older ones have a lock and a count, on which nobody waits by FUTEX_WAIT_BITSET:
  * so who does gives the newer ones away. */
@@ -18,7 +19,9 @@
 #define WORD_SWITCH_LO 160 /* a taker signals switch_cond, a dropper waits on it */
 #define WORD_SWITCH_HI 164
 #define GIL_WORDS_LO   32
-#define GIL_WORDS_HI   208
+#define GIL_WORDS_HI   (208 + 2 * WIDER)
+/* How much wider than there the mutex is, behind which switch_cond lies. */
+#define WIDER	       (MUTEX_BYTES - 40)
 
 #define OP_MASK 0x7f
 #define OP_WAIT 0
@@ -32,15 +35,17 @@ static __always_inline void read_futex(struct target *t, struct task_struct *tas
 	u64 addr;
 	u32 place;
 
-	if (!t->places_n || regs->orig_ax != NR_FUTEX)
+	if (!t->places_n || SYSCALL_NR(regs) != NR_FUTEX)
 		return;
-	addr = regs->di;
+	addr = ARG1(regs);
 	place = place_at(t, addr, GIL_WORDS_LO, GIL_WORDS_HI);
 	if (place >= MAX_PLACES)
 		return;
 	r->place = place;
 	r->word = addr - in_gil(t, place, 0);
-	r->op = regs->si & OP_MASK;
+	if (r->word >= WORD_MUTEX + MUTEX_BYTES)
+		r->word -= WIDER;
+	r->op = ARG2(regs) & OP_MASK;
 	if (!IS_NEWER(r->word))
 		return;
 	if (r->op == OP_WAIT_BITSET)
@@ -112,8 +117,8 @@ static __always_inline void stacks_at_block(struct target *t, struct scratch *s,
 		th->tstate = r->holder;
 		th->place = r->place;
 		r->nframes = walk(t, s, th, r->holder, 0);
-		r->pc = ((struct pt_regs *)bpf_task_pt_regs(prev))->ip;
-		r->sp = ((struct pt_regs *)bpf_task_pt_regs(prev))->sp;
+		r->pc = PC((struct pt_regs *)bpf_task_pt_regs(prev));
+		r->sp = SP((struct pt_regs *)bpf_task_pt_regs(prev));
 		return;
 	}
 	r->nframes = walk(t, s, th, tstate_of(t, th, r->tid, r->place), 0);
