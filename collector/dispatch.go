@@ -28,6 +28,7 @@ type dispatcher struct {
 	onBrake    func(*process, trace.Time)
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
+	losses     losses
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -38,6 +39,9 @@ func newDispatcher(w *trace.Writer) *dispatcher {
 func (d *dispatcher) record(r probes.Record) {
 	d.records++
 	d.now = max(d.now, trace.Time(r.Ts))
+	if gap := d.losses.record(r.Rec); gap != 0 {
+		d.interrupted(gap)
+	}
 	p := d.procs[int32(r.Tgid)]
 	if d.end != 0 && trace.Time(r.Ts) > d.end {
 		return

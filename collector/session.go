@@ -77,7 +77,6 @@ type session struct {
 	starts  []*starting                    // execed, interpreter not found yet
 	stub    bool                           // the launched command has not become itself yet
 	prog    progress
-	lost    []int64 // by CPU, as last counted
 	sum     Summary
 }
 
@@ -177,6 +176,7 @@ func (s *session) create() error {
 		return err
 	}
 	s.d = newDispatcher(s.w)
+	s.d.losses.looked = now()
 	if s.flight != nil && len(s.o.Flight.Triggers) > 0 {
 		s.d.alarm = s.flight.alarm
 	}
@@ -299,7 +299,11 @@ func (s *session) read() error {
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
 	}
+	if err := s.lookForLosses(); err != nil {
+		return err
+	}
 	s.consume(false)
+	s.d.losses.tell(s.w, max(s.d.now, trace.Time(s.batch.Until())), 0)
 	return nil
 }
 

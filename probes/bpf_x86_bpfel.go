@@ -175,6 +175,7 @@ const (
 	bpfProgTakeGilReturn    = "take_gil_return"
 	bpfVarDescribeFrame     = "describe_frame"
 	bpfVarDescribeKind      = "describe_kind"
+	bpfVarWakeAt            = "wake_at"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -251,6 +252,7 @@ type bpfMapSpecs struct {
 type bpfVariableSpecs struct {
 	DescribeFrame *ebpf.VariableSpec `ebpf:"describe_frame"`
 	DescribeKind  *ebpf.VariableSpec `ebpf:"describe_kind"`
+	WakeAt        *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -300,6 +302,7 @@ func (m *bpfMaps) Close() error {
 type bpfVariables struct {
 	DescribeFrame *ebpf.Variable `ebpf:"describe_frame"`
 	DescribeKind  *ebpf.Variable `ebpf:"describe_kind"`
+	WakeAt        *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

@@ -23,7 +23,7 @@ var (
 // Options of a session.
 type Options struct {
 	SampleHz  int // CPU samples per second and CPU; 0: none
-	RingBytes int // size of the ring, a power of two; 0: 16 MiB
+	RingBytes int // size of the ring, a power of two; 0: 16 MiB; smaller if there is not enough memory
 }
 
 // Session is the loaded and attached programs, and the ring they write to.
@@ -64,9 +64,6 @@ func (s *Session) load(o Options) error {
 	if err != nil {
 		return fmt.Errorf("read BPF objects: %w", err)
 	}
-	if o.RingBytes != 0 {
-		spec.Maps[bpfMapRing].MaxEntries = uint32(o.RingBytes)
-	}
 	if !s.multi {
 		for _, p := range spec.Programs {
 			if p.AttachType == ebpf.AttachTraceUprobeMulti {
@@ -74,7 +71,7 @@ func (s *Session) load(o Options) error {
 			}
 		}
 	}
-	if err := spec.LoadAndAssign(&s.objs, nil); err != nil {
+	if err := s.loadWithRing(spec, o.RingBytes); err != nil {
 		return loadError(err)
 	}
 	if s.usage, err = s.objs.Usages.Memory(); err != nil {
@@ -92,6 +89,9 @@ func (s *Session) load(o Options) error {
 func loadError(err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("load BPF programs: %w (%w): run as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", ErrPermission, err)
+	}
+	if errors.Is(err, unix.ENOMEM) {
+		return fmt.Errorf("load BPF programs: %w: raise the memory limit of this process's cgroup; 64 MB are enough", err)
 	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("load BPF programs: %w (%w): gilscope needs Linux 5.15 or newer", ErrKernel, err)
@@ -145,6 +145,7 @@ func (s *Session) Read(b *Batch, timeout time.Duration) error {
 		}
 		err = s.ring.ReadInto(&s.raw)
 	}
+	b.empty = s.ring.AvailableBytes() == 0
 	b.sort()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ringbuf.ErrFlushed) {
 		return fmt.Errorf("read ring buffer: %w", err)

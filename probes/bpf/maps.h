@@ -85,15 +85,15 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Half the ring: the reader polls, and is woken early only when it must be. A
- * wake-up for every record would change the very scheduling it reports. */
-#define WAKE_AT (4 << 20)
+/* A quarter of the ring (probes/ring.go): the reader polls, and is woken early only
+ * when it must be. A wake-up for every record would change the very scheduling it reports. */
+volatile const u64 wake_at = 4 << 20;
 
 static __always_inline u64 wake_flags(const struct rec *r)
 {
 	if (r->seq & 63) /* a look costs as much as a record's timestamp */
 		return BPF_RB_NO_WAKEUP;
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= WAKE_AT ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Fills in what all records have, and counts the record as produced. */
