@@ -19,7 +19,7 @@ func (s *session) finish() error {
 			s.charge(p)
 		}
 	}
-	errs := []error{s.probes.Detach(), s.lookForLosses()} // nothing can be lost any more
+	errs := []error{s.probes.Silence(), s.probes.Detach(), s.lookForLosses()} // nothing can be lost any more
 	s.prog.finish(s.o.Words)
 	s.sum.Detach = time.Since(begun)
 	for {

@@ -185,6 +185,23 @@ func (s *Session) Counts() ([]Counts, error) {
 	return c, nil
 }
 
+// Silence makes the programs tell nothing more: they have no targets. To detach
+// them takes the kernel up to seconds, in which a busy target would fill the ring.
+func (s *Session) Silence() error {
+	var pid uint32
+	var pids []uint32
+	var skipped []byte
+	for it := s.objs.Targets.Iterate(); it.Next(&pid, &skipped); {
+		pids = append(pids, pid)
+	}
+	for _, pid := range pids {
+		if err := s.objs.Targets.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("end the recording of pid %d: %w", pid, err)
+		}
+	}
+	return nil
+}
+
 // Detach ends all recording; what the ring holds can still be read.
 func (s *Session) Detach() error {
 	var errs []error
