@@ -96,8 +96,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	if err := s.fetchSymbols(ctx, targets); err != nil {
 		return s.sum, err
 	}
-	s.probes, err = probes.Open(probes.Options{SampleHz: o.SampleHz, RingBytes: o.RingBytes})
-	if err != nil {
+	if err := s.openProbes(); err != nil {
 		return s.sum, err
 	}
 	defer s.probes.Close()
