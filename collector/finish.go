@@ -50,6 +50,7 @@ func (s *session) finish() error {
 	if s.o.Verbose {
 		s.sayCost(begun.Sub(s.begun))
 	}
+	s.sayNothing()
 	if n := s.d.children; n > 0 {
 		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; pass --follow to record them, too\n", n)
 	}

@@ -22,6 +22,16 @@ type cpuRecords struct {
 	next  uint32
 	known bool
 	last  trace.Time // of the newest record
+	gaps  []seqGap   // since there is a stretch that is not told
+}
+
+// seqGap is a run of numbers that are missing between two records. Some may come
+// yet: a probe can be preempted while it makes its record.
+type seqGap struct {
+	from, to trace.Time
+	first    uint32
+	run      uint32
+	missing  uint32
 }
 
 // stretch is a time in which a CPU lost events.
@@ -29,7 +39,6 @@ type stretch struct {
 	begin, end trace.Time
 	cpu        int
 	events     int64
-	placed     bool // begin is as near as it gets
 }
 
 // Limits of stretches.
@@ -37,6 +46,8 @@ const (
 	// A loss that goes on is told in pieces of this length, so that a dump, or a
 	// recorder that is killed, has what concerns it.
 	longestStretch = trace.Time(1e9)
+	soon           = trace.Time(4 * readEvery)
+	mostGaps       = 4096 // of a CPU; the first ones tell what there is to tell
 	// Who slept or held before a gap of this length may have done anything in it.
 	// In a shorter one the rule for switches that were not reported (gil.leavesCPU)
 	// is off by no more than the gap.
@@ -57,15 +68,13 @@ func (l *losses) counted(counts []probes.Counts, before, after trace.Time) {
 	l.looked = before
 }
 
-// add begins a stretch, or goes on with the one before.
+// add begins a stretch, or goes on with the one before if the look before was
+// soon before this one: then there was hardly a time without losses.
 func (l *losses) add(s stretch) {
-	if last := l.newest(s.cpu); last != nil && last.end >= s.begin {
-		s.placed = true
-		if s.end-last.begin <= longestStretch {
-			last.end, last.events = s.end, last.events+s.events
-			return
-		}
-		s.begin = last.end
+	last := l.newest(s.cpu)
+	if last != nil && last.end >= s.begin && s.end-s.begin <= soon && s.end-last.begin <= longestStretch {
+		last.end, last.events = s.end, last.events+s.events
+		return
 	}
 	l.open = append(l.open, s)
 }
@@ -87,30 +96,54 @@ func (l *losses) record(r *probes.Rec) (gap trace.Time) {
 	}
 	c, at := &l.cpus[r.Cpu], trace.Time(r.Ts)
 	missing := int32(r.Seq - c.next)
-	if c.known && missing < 0 { // a probe that was preempted while it made its record
+	switch {
+	case !c.known || missing == 0:
+	case missing < 0:
+		c.fill(r.Seq)
 		return 0
-	}
-	if missing > 0 && c.known && len(l.open) > 0 && l.place(int(r.Cpu), c.last, at) && at-c.last >= longGap {
-		gap = c.last
+	case len(l.open) > 0:
+		if len(c.gaps) < mostGaps {
+			c.gaps = append(c.gaps, seqGap{c.last, at, c.next, uint32(missing), uint32(missing)})
+		}
+		if at-c.last >= longGap && l.touches(int(r.Cpu), c.last, at) {
+			gap = c.last
+		}
 	}
 	c.next, c.known, c.last = r.Seq+1, true, at
 	return gap
 }
 
-// place puts the begin of a CPU's stretch at a gap between two records, and says
-// whether there is a stretch there at all.
-func (l *losses) place(cpu int, from, to trace.Time) bool {
+// fill notes that a number has come late.
+func (c *cpuRecords) fill(seq uint32) {
+	for i := len(c.gaps) - 1; i >= 0; i-- {
+		if g := &c.gaps[i]; seq-g.first < g.run && g.missing > 0 {
+			g.missing--
+			return
+		}
+	}
+}
+
+// touches says whether a CPU lost events between two moments.
+func (l *losses) touches(cpu int, from, to trace.Time) bool {
 	for i := range l.open {
-		s := &l.open[i]
-		if s.cpu != cpu || to < s.begin || from > s.end {
-			continue
+		if s := &l.open[i]; s.cpu == cpu && to >= s.begin && from <= s.end {
+			return true
 		}
-		if !s.placed {
-			s.begin, s.placed = max(s.begin, from), true
-		}
-		return true
 	}
 	return false
+}
+
+// place moves the begin of a stretch to its first gap.
+func (l *losses) place(s *stretch) {
+	if s.cpu >= len(l.cpus) {
+		return
+	}
+	for _, g := range l.cpus[s.cpu].gaps {
+		if g.missing > 0 && g.to >= s.begin && g.from <= s.end {
+			s.begin = max(s.begin, g.from)
+			return
+		}
+	}
 }
 
 // tell writes the stretches of which all records up to a moment are known. The
@@ -122,6 +155,7 @@ func (l *losses) tell(w *trace.Writer, upTo, last trace.Time) {
 			kept = append(kept, s)
 			continue
 		}
+		l.place(&s)
 		if last != 0 {
 			s.begin, s.end = min(s.begin, last), min(s.end, last)
 		}
@@ -129,7 +163,11 @@ func (l *losses) tell(w *trace.Writer, upTo, last trace.Time) {
 			{Key: "begin_ns", Num: int64(s.begin)}, {Key: "events", Num: s.events},
 			{Key: "cpu", Num: int64(s.cpu)}, {Key: "what", Text: "ring"}}})
 	}
-	l.open = kept
+	if l.open = kept; len(kept) == 0 {
+		for i := range l.cpus {
+			l.cpus[i].gaps = l.cpus[i].gaps[:0]
+		}
+	}
 }
 
 // whatever tells all stretches.

@@ -86,6 +86,15 @@ func TestPlacesOfLosses(t *testing.T) {
 			b.records(0, 7, 9, 22*ms, ms)
 			b.look(30*ms, 0)
 		}, whatever, 0, nil, nil},
+		{"the first gap whose numbers do not come late", func(b *lossBench) {
+			b.look(1*ms, 0)
+			b.look(90*ms, 4)
+			b.records(0, 0, 5, 2*ms, ms)
+			b.records(0, 7, 9, 7*ms, ms)
+			b.records(0, 5, 7, 9*ms, ms)
+			b.records(0, 9, 20, 20*ms, ms)
+			b.records(0, 24, 26, 80*ms, ms)
+		}, whatever, 0, []string{"30000000-90000000 cpu 0: 4"}, []trace.Time{30 * ms}},
 		{"numbers go round", func(b *lossBench) {
 			b.look(1*ms, 0)
 			b.look(90*ms, 4)
@@ -96,7 +105,15 @@ func TestPlacesOfLosses(t *testing.T) {
 			for i := range trace.Time(30) {
 				b.look(i*100*ms, uint64(i)*5)
 			}
-		}, whatever, 0, []string{"-1-900000000 cpu 0: 45", "900000000-1900000000 cpu 0: 50", "1900000000-2900000000 cpu 0: 50"}, nil},
+		}, whatever, 0, []string{"-1-900000000 cpu 0: 45", "899999999-1800000000 cpu 0: 45", "1799999999-2700000000 cpu 0: 45", "2699999999-2900000000 cpu 0: 10"}, nil},
+		{"a reader that slept after a loss", func(b *lossBench) {
+			b.look(10*ms, 0)
+			b.look(20*ms, 3)
+			b.look(900*ms, 900)
+			b.records(0, 0, 4, 11*ms, ms)
+			b.records(0, 7, 100, 18*ms, ms)
+			b.records(0, 1000, 1010, 901*ms, ms)
+		}, whatever, 0, []string{"14000000-20000000 cpu 0: 3", "110000000-900000000 cpu 0: 897"}, []trace.Time{110 * ms}},
 		{"not before its records have come", func(b *lossBench) { b.look(50); b.look(100, 7); b.look(200, 7, 1) }, 150, 0, []string{"49-100 cpu 0: 7"}, nil},
 		{"the recording ended before", func(b *lossBench) { b.look(50); b.look(100, 7); b.look(200, 7, 1) }, whatever, 80,
 			[]string{"49-80 cpu 0: 7", "80-80 cpu 1: 1"}, nil},
