@@ -38,9 +38,12 @@ func newDispatcher(w *trace.Writer) *dispatcher {
 // record handles one record; records come in time order.
 func (d *dispatcher) record(r probes.Record) {
 	d.records++
+	d.losses.store(r.Cpu)
 	d.now = max(d.now, trace.Time(r.Ts))
-	if gap := d.losses.record(r.Rec); gap != 0 {
-		d.interrupted(gap)
+	if len(d.losses.holes) > 0 {
+		if since := d.losses.passed(trace.Time(r.Ts)); since != 0 {
+			d.interrupted(since)
+		}
 	}
 	p := d.procs[int32(r.Tgid)]
 	if d.end != 0 && trace.Time(r.Ts) > d.end {

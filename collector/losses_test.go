@@ -10,29 +10,22 @@ import (
 	"gilscope/probes"
 )
 
-// lossBench feeds records and counts to losses, and reads back what it tells.
+// lossBench feeds counts to losses, and reads back what it tells.
 type lossBench struct {
-	l    losses
-	gaps []trace.Time
+	l     losses
+	count []probes.Counts
 }
 
-func (b *lossBench) records(cpu uint16, from, to uint32, begin, step trace.Time) {
-	for seq := from; seq != to; seq++ {
-		if gap := b.l.record(&probes.Rec{Cpu: cpu, Seq: seq, Ts: uint64(begin)}); gap != 0 {
-			b.gaps = append(b.gaps, gap)
-		}
-		begin += step
+// lose loses events of a CPU, the first and the last one at these moments.
+func (b *lossBench) lose(cpu int, n uint64, first, last trace.Time) {
+	for len(b.count) <= cpu {
+		b.count = append(b.count, probes.Counts{})
 	}
+	c := &b.count[cpu]
+	c.Lost, c.FirstLost, c.LastLost = c.Lost+n, uint64(first), uint64(last)
 }
 
-// look counts what each CPU has lost by a moment.
-func (b *lossBench) look(at trace.Time, lost ...uint64) {
-	counts := make([]probes.Counts, len(lost))
-	for i, n := range lost {
-		counts[i].Lost = n
-	}
-	b.l.counted(counts, at-1, at)
-}
+func (b *lossBench) look(at trace.Time) { b.l.counted(b.count, at) }
 
 // told are the stretches that are told by then.
 func (b *lossBench) told(t *testing.T, upTo, last trace.Time) (places []string) {
@@ -62,61 +55,38 @@ func TestPlacesOfLosses(t *testing.T) {
 		upTo trace.Time
 		last trace.Time
 		want []string
-		gaps []trace.Time
 	}{
-		{"nothing lost", func(b *lossBench) { b.look(50); b.records(0, 0, 100, 1, 1); b.look(100, 0, 0) }, whatever, 0, nil, nil},
-		{"between two looks", func(b *lossBench) { b.look(50); b.look(100, 0, 7) }, whatever, 0, []string{"49-100 cpu 1: 7"}, nil},
-		{"a reader that slept: from the last record before the gap", func(b *lossBench) {
-			b.look(10*ms, 0, 0)
-			b.look(5000*ms, 0, 900)
-			b.records(1, 0, 100, 11*ms, ms)
-			b.records(1, 1000, 1010, 5001*ms, ms)
-		}, whatever, 0, []string{"110000000-5000000000 cpu 1: 900"}, []trace.Time{110 * ms}},
-		{"a short gap interrupts nothing", func(b *lossBench) {
-			b.look(10*ms, 0)
-			b.look(50*ms, 3)
-			b.records(0, 0, 10, 11*ms, ms)
-			b.records(0, 13, 20, 23*ms, ms)
-		}, whatever, 0, []string{"20000000-50000000 cpu 0: 3"}, nil},
-		{"a number that comes late is no loss", func(b *lossBench) {
-			b.look(1*ms, 0)
-			b.records(0, 0, 5, 1*ms, ms)
-			b.records(0, 6, 7, 20*ms, ms)
-			b.records(0, 5, 6, 21*ms, ms)
-			b.records(0, 7, 9, 22*ms, ms)
-			b.look(30*ms, 0)
-		}, whatever, 0, nil, nil},
-		{"the first gap whose numbers do not come late", func(b *lossBench) {
-			b.look(1*ms, 0)
-			b.look(90*ms, 4)
-			b.records(0, 0, 5, 2*ms, ms)
-			b.records(0, 7, 9, 7*ms, ms)
-			b.records(0, 5, 7, 9*ms, ms)
-			b.records(0, 9, 20, 20*ms, ms)
-			b.records(0, 24, 26, 80*ms, ms)
-		}, whatever, 0, []string{"30000000-90000000 cpu 0: 4"}, []trace.Time{30 * ms}},
-		{"numbers go round", func(b *lossBench) {
-			b.look(1*ms, 0)
-			b.look(90*ms, 4)
-			b.records(0, 0xfffffffe, 0, 10*ms, ms)
-			b.records(0, 4, 6, 40*ms, ms)
-		}, whatever, 0, []string{"11000000-90000000 cpu 0: 4"}, []trace.Time{11 * ms}},
+		{"nothing lost", func(b *lossBench) { b.lose(1, 0, 0, 0); b.look(50); b.look(100) }, whatever, 0, nil},
+		{"some", func(b *lossBench) { b.look(50); b.lose(1, 7, 60, 80); b.look(100); b.look(200) }, whatever, 0, []string{"60-80 cpu 1: 7"}},
+		{"between reading and noting a look", func(b *lossBench) {
+			b.lose(0, 7, 60, 80)
+			b.look(100)
+			b.lose(0, 1, 60, 101) // the probes did not know of the look yet
+			b.look(300 * ms)
+		}, whatever, 0, []string{"60-101 cpu 0: 8"}},
+		{"two, far from each other", func(b *lossBench) {
+			b.lose(0, 7, 60*ms, 80*ms)
+			b.look(90 * ms)
+			b.lose(0, 2, 190*ms, 5000*ms)
+			b.look(5001 * ms)
+		}, whatever, 0, []string{"60000000-80000000 cpu 0: 7", "190000000-5000000000 cpu 0: 2"}},
 		{"goes on over looks: one stretch, up to a second", func(b *lossBench) {
-			for i := range trace.Time(30) {
-				b.look(i*100*ms, uint64(i)*5)
+			for i := range trace.Time(29) {
+				b.lose(0, 5, i*100*ms+1, i*100*ms+100*ms)
+				b.look(i*100*ms + 100*ms)
 			}
-		}, whatever, 0, []string{"-1-900000000 cpu 0: 45", "899999999-1800000000 cpu 0: 45", "1799999999-2700000000 cpu 0: 45", "2699999999-2900000000 cpu 0: 10"}, nil},
-		{"a reader that slept after a loss", func(b *lossBench) {
-			b.look(10*ms, 0)
-			b.look(20*ms, 3)
-			b.look(900*ms, 900)
-			b.records(0, 0, 4, 11*ms, ms)
-			b.records(0, 7, 100, 18*ms, ms)
-			b.records(0, 1000, 1010, 901*ms, ms)
-		}, whatever, 0, []string{"14000000-20000000 cpu 0: 3", "110000000-900000000 cpu 0: 897"}, []trace.Time{110 * ms}},
-		{"not before its records have come", func(b *lossBench) { b.look(50); b.look(100, 7); b.look(200, 7, 1) }, 150, 0, []string{"49-100 cpu 0: 7"}, nil},
-		{"the recording ended before", func(b *lossBench) { b.look(50); b.look(100, 7); b.look(200, 7, 1) }, whatever, 80,
-			[]string{"49-80 cpu 0: 7", "80-80 cpu 1: 1"}, nil},
+		}, whatever, 0, []string{"1-1000000000 cpu 0: 50", "1000000001-2000000000 cpu 0: 50", "2000000001-2900000000 cpu 0: 45"}},
+		{"not before its records have come", func(b *lossBench) {
+			b.lose(0, 7, 60, 99)
+			b.look(100)
+			b.lose(1, 1, 110, 150)
+			b.look(200)
+		}, 150, 0, []string{"60-99 cpu 0: 7"}},
+		{"the recording ended before", func(b *lossBench) {
+			b.lose(0, 7, 60, 99)
+			b.lose(1, 1, 110, 150)
+			b.look(200)
+		}, whatever, 80, []string{"60-80 cpu 0: 7", "80-80 cpu 1: 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b lossBench
@@ -124,16 +94,28 @@ func TestPlacesOfLosses(t *testing.T) {
 			if got := b.told(t, c.upTo, c.last); !slices.Equal(got, c.want) {
 				t.Errorf("told %q, want %q", got, c.want)
 			}
-			if !slices.Equal(b.gaps, c.gaps) {
-				t.Errorf("gaps %v, want %v", b.gaps, c.gaps)
-			}
 		})
 	}
 }
 
-// A wait that began before a long gap ends there, and is said to be cut; so does
+// TestHoles: only a long stretch is a hole, and that once, after its end.
+func TestHoles(t *testing.T) {
+	const ms = trace.Time(1e6)
+	var b lossBench
+	b.lose(0, 9, 10*ms, 14*ms)
+	b.lose(1, 9, 10*ms, 16*ms)
+	b.lose(2, 9, 11*ms, 30*ms)
+	b.look(40 * ms)
+	for _, c := range []struct{ at, since trace.Time }{{9, 0}, {15, 0}, {16, 0}, {17, 10}, {18, 0}, {50, 11}, {51, 0}} {
+		if got := b.l.passed(c.at * ms); got != c.since*ms {
+			t.Errorf("at %d ms: since %d ms, want %d", c.at, got/ms, c.since)
+		}
+	}
+}
+
+// A wait that began before a hole ends there, and is said to be cut; so does
 // a hold. What comes afterwards begins anew.
-func TestGapsEndWhatIsOpen(t *testing.T) {
+func TestHolesEndWhatIsOpen(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		b := newBench(full)
 		d := &dispatcher{procs: map[int32]*process{1: b.p}}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"gilscope/internal/testpy"
 )
 
 // tracer is a running strace or gdb that has a process.
@@ -133,10 +131,9 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, prog, 0, 0) == 0, c
 // TestSeccomp: a target whose seccomp filter kills it at calls that it does not
 // make itself is recorded by every way, and lives.
 func TestSeccomp(t *testing.T) {
-	in := testpy.One(t, "3.12")
 	for _, w := range []way{{"waits", "futex"}, {"full", "condvar"}, {"full", "take_gil"}} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
-			p := testpy.Start(t, in, seccompScript)
+			p := startOwnLibc(t, seccompScript)
 			if s := stateOf(p.PID); !strings.Contains(s, "Seccomp:\t2\n") {
 				t.Fatalf("there is no filter:\n%s", s)
 			}

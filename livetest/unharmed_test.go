@@ -36,7 +36,22 @@ sys.exit(7)
 // startWorker starts workerScript.
 func startWorker(t testing.TB) *testpy.Proc {
 	t.Helper()
-	return testpy.Start(t, testpy.One(t, "3.12"), workerScript)
+	return startOwnLibc(t, workerScript)
+}
+
+// startOwnLibc starts a script with a libc of its own, which is where most probes
+// are: others of this machine, for whoever has the same file, are not in it.
+func startOwnLibc(t testing.TB, script string) *testpy.Proc {
+	t.Helper()
+	libc, err := filepath.EvalSymlinks("/lib/x86_64-linux-gnu/libc.so.6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copyFile(t, libc, filepath.Join(dir, "libc.so.6"))
+	cmd := testpy.One(t, "3.12").Command("-u", "-c", script)
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+dir)
+	return testpy.StartCommand(t, cmd)
 }
 
 // turns is how often a worker takes and drops the GIL for an answer, at least.

@@ -38,6 +38,7 @@ type Session struct {
 	usage  *ebpf.Memory // struct usage by the low bits of the pid
 	leave  sync.WaitGroup
 	raw    ringbuf.Record
+	looks  uint32
 }
 
 type closer interface{ Close() error }
@@ -181,6 +182,20 @@ func (s *Session) Counts() ([]Counts, error) {
 	var c []Counts
 	if err := s.objs.Counters.Lookup(uint32(0), &c); err != nil {
 		return nil, fmt.Errorf("read counters: %w", err)
+	}
+	return c, nil
+}
+
+// Look is Counts; from then on FirstLost and LastLost are of what is lost later.
+// If nothing is, they stay, and their Look is older than the session's.
+func (s *Session) Look() ([]Counts, error) {
+	c, err := s.Counts()
+	if err != nil {
+		return nil, err
+	}
+	s.looks++
+	if err := s.objs.Look.Set(s.looks); err != nil {
+		return nil, fmt.Errorf("begin to count anew: %w", err)
 	}
 	return c, nil
 }

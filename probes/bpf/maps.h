@@ -112,13 +112,24 @@ static __always_inline void begin_rec(struct rec *r, u8 kind, u32 tgid, u32 tid)
 		r->seq = __sync_fetch_and_add(&c->produced, 1);
 }
 
-static __always_inline void count_lost(void)
+/* How often the reader has looked at the counters. */
+u32 look;
+
+/* A preempted probe can count in between, so times may be off by what lies
+ * between two records; the number is exact. */
+static __always_inline void count_lost(const struct rec *r)
 {
-	u32 zero = 0;
+	u32 zero = 0, now = READ_ONCE(look);
 	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
 
-	if (c)
-		__sync_fetch_and_add(&c->lost, 1);
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->lost, 1);
+	if (c->look != now || r->ts < c->first_lost)
+		c->first_lost = r->ts;
+	if (c->look != now || r->ts > c->last_lost)
+		c->last_lost = r->ts;
+	c->look = now;
 }
 
 /* Counts a hit that makes no record; of the others, the records are the count. */
@@ -134,12 +145,12 @@ static __always_inline void count_hit(void)
 static __always_inline void send(struct rec *r, u64 len)
 {
 	if (bpf_ringbuf_output(&ring, r, len, wake_flags(r)))
-		count_lost();
+		count_lost(r);
 }
 
 /* Sends what the reader must hear of at once. */
 static __always_inline void send_now(struct rec *r, u64 len)
 {
 	if (bpf_ringbuf_output(&ring, r, len, BPF_RB_FORCE_WAKEUP))
-		count_lost();
+		count_lost(r);
 }
