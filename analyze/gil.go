@@ -17,6 +17,7 @@ var gilAnalyzer = Analyzer{
 }
 
 func runGIL(tl *Timeline, r *Report) {
+	gaps := union(r.Recording.Losses)
 	for i := range tl.GILs {
 		g := &tl.GILs[i]
 		row := GILRow{
@@ -26,6 +27,7 @@ func runGIL(tl *Timeline, r *Report) {
 			ContendedShare:   share(g.ContendedNS, tl.NS()),
 		}
 		row.waits(g.Waits)
+		row.uncertain(g.Waits, gaps)
 		row.holdsOf(tl, g)
 		row.accuracy(tl, g)
 		tl.blame(g, &row)

@@ -15,7 +15,7 @@ var recordingAnalyzer = Analyzer{
 
 func runRecording(tl *Timeline, r *Report) {
 	t := tl.Trace
-	rec := Recording{DurationNS: tl.NS(), Detail: known(tl.Detail()), Complete: t.Complete, LostEvents: lost(t)}
+	rec := Recording{DurationNS: tl.NS(), Detail: known(tl.Detail()), Complete: t.Complete, LostEvents: lost(t), Losses: losses(tl)}
 	if end, ok := lastNote(t, trace.NoteEnd, 0); ok {
 		if v, ok := number(end, "probe_hits"); ok {
 			rec.ProbeHits = &v

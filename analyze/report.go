@@ -36,9 +36,19 @@ type Recording struct {
 	Detail        *string  `json:"detail"` // waits, full, or auto if it changed
 	Complete      bool     `json:"complete"`
 	LostEvents    int64    `json:"lost_events"`
+	Losses        []Loss   `json:"losses"` // by begin; where the recorder did not get to tell, less than lost_events
 	ProbeHits     *int64   `json:"probe_hits"`
 	NSPerHit      *float64 `json:"ns_per_hit"`
 	OverheadShare *float64 `json:"overhead_share"`
+}
+
+// Loss is a stretch of time in which a CPU lost events: what is told of it is
+// not all that happened.
+type Loss struct {
+	BeginNS int64 `json:"begin_ns"` // BOOTTIME
+	EndNS   int64 `json:"end_ns"`
+	CPU     int64 `json:"cpu"`
+	Events  int64 `json:"events"`
 }
 
 // Process is one process of the recording. In the report parents come before
@@ -104,10 +114,12 @@ type GILRow struct {
 	WaitP50NS        *int64    `json:"wait_p50_ns"` // null: there was no wait
 	WaitP99NS        *int64    `json:"wait_p99_ns"`
 	WaitMaxNS        *int64    `json:"wait_max_ns"`
-	WaitErrorShare   float64   `json:"wait_error_share"` // how far off a thread's total wait may be, as measured by our tests
-	Switches         *int64    `json:"switches"`         // by the interpreter's own count
-	ContendedShare   *float64  `json:"contended_share"`  // part of the recording in which somebody waited
-	BusyShare        *float64  `json:"busy_share"`       // part of the recording in which it was held
+	WaitErrorShare   float64   `json:"wait_error_share"`  // how far off a thread's total wait may be, as measured by our tests
+	UncertainWaits   int64     `json:"uncertain_waits"`   // of waits, those that touch a stretch with losses:
+	UncertainWaitNS  int64     `json:"uncertain_wait_ns"` // they may be too long, too short, several, or not all
+	Switches         *int64    `json:"switches"`          // by the interpreter's own count
+	ContendedShare   *float64  `json:"contended_share"`   // part of the recording in which somebody waited
+	BusyShare        *float64  `json:"busy_share"`        // part of the recording in which it was held
 	Causes           Causes    `json:"causes"`
 	Blame            []Blame   `json:"blame"` // sums to WaitNS
 	Switching        Switching `json:"switching"`
@@ -215,6 +227,7 @@ func newReport() *Report {
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
 		Loops: []struct{}{}, Executors: []struct{}{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
+		Recording: Recording{Losses: []Loss{}},
 	}
 }
 

@@ -28,6 +28,7 @@ type dispatcher struct {
 	onBrake    func(*process, trace.Time)
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
+	losses     losses
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -37,7 +38,13 @@ func newDispatcher(w *trace.Writer) *dispatcher {
 // record handles one record; records come in time order.
 func (d *dispatcher) record(r probes.Record) {
 	d.records++
+	d.losses.store(r.Cpu)
 	d.now = max(d.now, trace.Time(r.Ts))
+	if len(d.losses.holes) > 0 {
+		if since := d.losses.passed(trace.Time(r.Ts)); since != 0 {
+			d.interrupted(since)
+		}
+	}
 	p := d.procs[int32(r.Tgid)]
 	if d.end != 0 && trace.Time(r.Ts) > d.end {
 		return

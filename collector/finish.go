@@ -19,7 +19,7 @@ func (s *session) finish() error {
 			s.charge(p)
 		}
 	}
-	errs := []error{s.probes.Detach()}
+	errs := []error{s.probes.Silence(), s.probes.Detach(), s.lookForLosses()} // nothing can be lost any more
 	s.prog.finish(s.o.Words)
 	s.sum.Detach = time.Since(begun)
 	for {
@@ -32,6 +32,8 @@ func (s *session) finish() error {
 		}
 		s.consume(true)
 	}
+	s.d.losses.tell(s.w, whatever, at)
+	errs = append(errs, s.checkCounts())
 	for _, p := range s.d.procs {
 		if !p.exited {
 			s.name(p)
@@ -49,6 +51,7 @@ func (s *session) finish() error {
 	if s.o.Verbose {
 		s.sayCost(begun.Sub(s.begun))
 	}
+	s.sayNothing()
 	if n := s.d.children; n > 0 {
 		fmt.Fprintf(s.o.Words, "child processes not recorded: %d; pass --follow to record them, too\n", n)
 	}
@@ -58,12 +61,6 @@ func (s *session) finish() error {
 // close closes the trace with what was produced and lost.
 func (s *session) close(at trace.Time, over time.Duration) error {
 	counts, err := s.counts()
-	for cpu, lost := range s.lost {
-		if lost > 0 {
-			s.w.Note(trace.Note{Time: at, Name: trace.NoteLost, Args: []trace.Arg{
-				{Key: "events", Num: lost}, {Key: "cpu", Num: int64(cpu)}, {Key: "what", Text: "ring"}}})
-		}
-	}
 	args := append([]trace.Arg{{Key: "reason", Text: s.sum.Reason}, {Key: "events", Num: s.sum.Events}}, counts...)
 	s.w.Note(trace.Note{Time: at, Name: trace.NoteEnd, Args: append(args, s.costArgs(over)...)})
 	if closing := s.w.Close(); closing != nil {
@@ -77,11 +74,10 @@ func (s *session) close(at trace.Time, over time.Duration) error {
 func (s *session) counts() ([]trace.Arg, error) {
 	counts, err := s.probes.Counts()
 	hits := s.d.hits
-	s.sum.Produced, s.sum.Lost, s.lost = 0, 0, s.lost[:0]
+	s.sum.Produced, s.sum.Lost = 0, 0
 	for _, c := range counts {
 		s.sum.Produced += int64(c.Produced)
 		s.sum.Lost += int64(c.Lost)
-		s.lost = append(s.lost, int64(c.Lost))
 		hits += int64(c.Hits)
 	}
 	s.sum.Stored, s.sum.Events, s.sum.Repaired = s.d.records, s.d.events, s.d.repaired

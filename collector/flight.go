@@ -150,6 +150,10 @@ func (s *session) take() (*trace.Dump, error) {
 		}
 	}
 	s.d.flush()
+	if err := s.lookForLosses(); err != nil {
+		return nil, err
+	}
+	s.d.losses.tell(s.w, whatever, 0)
 	counts, err := s.counts()
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type level struct {
 	since     time.Time     // of the level
 	renewed   time.Time     // when the present window began
 	pause     time.Duration // how long to stay down next time
+	spent     bool          // the window was used up at the last look, and no record has said so
 }
 
 // calibrate measures what hits cost, before there are targets.
@@ -113,6 +114,9 @@ func (s *session) govern() error {
 			continue
 		}
 		if l.full && time.Since(l.renewed) >= window {
+			if s.brakeLost(p) {
+				continue
+			}
 			l.renewed = time.Now()
 			s.probes.Allow(int(p.pid), s.quota(p))
 			if time.Since(l.since) >= calm {
@@ -126,6 +130,18 @@ func (s *session) govern() error {
 		}
 	}
 	return nil
+}
+
+// brakeLost steps down a process whose probes are silent though no record told so:
+// it was lost. It is given one look's time to come.
+func (s *session) brakeLost(p *process) bool {
+	l := &p.level
+	was := l.spent
+	l.spent = s.probes.Spent(int(p.pid))
+	if l.spent && was {
+		s.braked(p, now())
+	}
+	return l.spent
 }
 
 // braked is called when a process has used up its window: its probes are silent
@@ -146,7 +162,7 @@ func (s *session) lower(p *process, at trace.Time) {
 	}
 	s.probes.Hush(int(p.pid))
 	s.charge(p)
-	p.plan, l.full, l.since = l.low, false, time.Now()
+	p.plan, l.full, l.spent, l.since = l.low, false, false, time.Now()
 	l.pause = min(max(2*l.pause, firstTry), lastTry)
 	s.endow(p)
 	if err := s.probes.Attach(int(p.pid), l.low, s.o.Follow); err != nil {

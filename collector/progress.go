@@ -23,6 +23,7 @@ type progress struct {
 func (s *session) announce(targets []*cpython.Process) {
 	var what []string
 	for _, t := range targets {
+		s.sayFrozen(t.PID)
 		what = append(what, fmt.Sprintf("pid %d (Python %s)", t.PID, t.Version))
 	}
 	if len(s.o.Command) > 0 {
@@ -33,6 +34,26 @@ func (s *session) announce(targets []*cpython.Process) {
 		fmt.Fprintf(s.o.Words, "attached in %v\n", s.sum.Attach.Round(time.Millisecond))
 	}
 	s.prog.last = time.Now()
+}
+
+// sayFrozen says that nothing can happen in a process.
+func (s *session) sayFrozen(pid int) {
+	if group := FrozenBy(pid); group != "" {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d is frozen by cgroup %s: nothing happens in it until that is thawed (echo 0 > cgroup.freeze)", pid, group))
+	}
+}
+
+// sayNothing says why there may be nothing in the trace.
+func (s *session) sayNothing() {
+	if s.d.events > 0 {
+		return
+	}
+	for pid, p := range s.d.procs {
+		if p.given && !p.exited {
+			s.prog.note(s.o.Words, fmt.Sprintf("warning: nothing happened in pid %d (state %s)", pid, taskStateOf(int(pid))))
+			s.sayFrozen(int(pid))
+		}
+	}
 }
 
 // report prints the progress line when it is due.

@@ -78,7 +78,6 @@ type session struct {
 	starts  []*starting                    // execed, interpreter not found yet
 	stub    bool                           // the launched command has not become itself yet
 	prog    progress
-	lost    []int64 // by CPU, as last counted
 	sum     Summary
 }
 
@@ -98,8 +97,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	if err := s.fetchSymbols(ctx, targets); err != nil {
 		return s.sum, err
 	}
-	s.probes, err = probes.Open(probes.Options{SampleHz: o.SampleHz, RingBytes: o.RingBytes})
-	if err != nil {
+	if err := s.openProbes(); err != nil {
 		return s.sum, err
 	}
 	defer s.probes.Close()
@@ -178,6 +176,7 @@ func (s *session) create() error {
 		return err
 	}
 	s.d = newDispatcher(s.w)
+	s.d.losses.looked = now()
 	if s.flight != nil {
 		s.d.alarm = s.flight.alarm
 	}
@@ -301,9 +300,13 @@ func (s *session) read() error {
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
 	}
+	if err := s.lookForLosses(); err != nil {
+		return err
+	}
 	if s.consume(false); !s.batch.Full() {
 		s.emptied = asked
 	}
+	s.d.losses.tell(s.w, max(s.d.now, trace.Time(s.batch.Until())), 0)
 	return nil
 }
 

@@ -40,6 +40,15 @@ func checkTarget(pid int, force bool) error {
 	return nil
 }
 
+// taskStateOf is the state of a process in words, such as "S (sleeping)".
+func taskStateOf(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return "gone"
+	}
+	return fields(string(b))["State"]
+}
+
 // fields splits the "Name:\tvalue" lines of /proc/PID/status.
 func fields(text string) map[string]string {
 	m := map[string]string{}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gilscope/internal/testpy"
@@ -130,8 +131,8 @@ func TestDoctorSeesObstacles(t *testing.T) {
 	run(t, []string{"doctor", "-p", fmt.Sprint(p.PID)}).wants(t, 0, "[warn] freezer: cgroup /gilscope-test", "is frozen", "[warn] children: 1 run")
 }
 
-// freeze puts a process into a frozen cgroup, of version 1 or 2, until the test ends.
-func freeze(t testing.TB, pid int) {
+// freeze puts a process into a frozen cgroup, of version 1 or 2, until it is thawed or the test ends.
+func freeze(t testing.TB, pid int) (thaw func()) {
 	t.Helper()
 	name := fmt.Sprintf("gilscope-test-%d", pid)
 	dir, file, on, off := "/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"
@@ -147,13 +148,15 @@ func freeze(t testing.TB, pid int) {
 	if err := os.Mkdir(group, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	thaw = sync.OnceFunc(func() {
 		write(filepath.Join(group, file), off)
 		write(filepath.Join(dir, "cgroup.procs"), fmt.Sprint(pid))
 		if err := os.Remove(group); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(thaw)
 	write(filepath.Join(group, "cgroup.procs"), fmt.Sprint(pid))
 	write(filepath.Join(group, file), on)
+	return thaw
 }

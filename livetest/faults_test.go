@@ -160,9 +160,11 @@ func TestRecorderKilled(t *testing.T) {
 	if len(live) != 2 || !bytes.Equal(live, []byte{int3, int3}) {
 		t.Fatalf("bytes at the probed sites %x (in the file %x), want two int3", live, file)
 	}
+	held := objectsOf(t, r.cmd.Process.Pid)
 	awaitGrowth(t, r.trace, 2)
 	r.cmd.Process.Kill()
 	<-r.ended
+	held.gone(t)
 	if live, _ := probed(t, p.PID, r.said()); !bytes.Equal(live, file) {
 		t.Errorf("a probe stayed behind: bytes %x, in the file %x", live, file)
 	}
@@ -216,6 +218,7 @@ func TestDiskFull(t *testing.T) {
 	path := filepath.Join(dir, "t.pftrace")
 	o := run(t, []string{"record", "-p", fmt.Sprint(p.PID), "-o", path, "--detail", "full"})
 	o.wants(t, 5, "no space left on device", path, "so far it can be read")
+	cleanCode(t, p.PID)
 	if err := p.Stop(); err != nil {
 		t.Errorf("the target was harmed: %v", err)
 	}

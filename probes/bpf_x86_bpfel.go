@@ -14,10 +14,14 @@ import (
 )
 
 type bpfCounts struct {
-	_        structs.HostLayout
-	Produced uint64
-	Lost     uint64
-	Hits     uint64
+	_         structs.HostLayout
+	Produced  uint64
+	Lost      uint64
+	Hits      uint64
+	FirstLost uint64
+	LastLost  uint64
+	Look      uint32
+	Pad       uint32
 }
 
 type bpfFrame struct {
@@ -175,6 +179,8 @@ const (
 	bpfProgTakeGilReturn    = "take_gil_return"
 	bpfVarDescribeFrame     = "describe_frame"
 	bpfVarDescribeKind      = "describe_kind"
+	bpfVarLook              = "look"
+	bpfVarWakeAt            = "wake_at"
 )
 
 // loadBpf returns the embedded CollectionSpec for bpf.
@@ -251,6 +257,8 @@ type bpfMapSpecs struct {
 type bpfVariableSpecs struct {
 	DescribeFrame *ebpf.VariableSpec `ebpf:"describe_frame"`
 	DescribeKind  *ebpf.VariableSpec `ebpf:"describe_kind"`
+	Look          *ebpf.VariableSpec `ebpf:"look"`
+	WakeAt        *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -300,6 +308,8 @@ func (m *bpfMaps) Close() error {
 type bpfVariables struct {
 	DescribeFrame *ebpf.Variable `ebpf:"describe_frame"`
 	DescribeKind  *ebpf.Variable `ebpf:"describe_kind"`
+	Look          *ebpf.Variable `ebpf:"look"`
+	WakeAt        *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.

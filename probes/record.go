@@ -101,6 +101,7 @@ type Batch struct {
 	refs  []ref
 	next  int
 	read  uint64 // when the ring was last read
+	empty bool   // and that it held no more then
 }
 
 type ref struct {
@@ -181,6 +182,15 @@ func (b *Batch) Urgent() bool {
 
 // Full says that the last read stopped at its limit: the ring may hold more.
 func (b *Batch) Full() bool { return len(b.arena) >= maxBatch }
+
+// Until is the moment up to which all records have been in a batch, 0 if the ring
+// still holds others.
+func (b *Batch) Until() uint64 {
+	if !b.empty {
+		return 0
+	}
+	return b.read - settle
+}
 
 // Len is how many records the batch holds that were not consumed.
 func (b *Batch) Len() int { return len(b.refs) - b.next }

@@ -23,7 +23,7 @@ var (
 // Options of a session.
 type Options struct {
 	SampleHz  int // CPU samples per second and CPU; 0: none
-	RingBytes int // size of the ring, a power of two; 0: 16 MiB
+	RingBytes int // size of the ring, a power of two; 0: 16 MiB; smaller if there is not enough memory
 }
 
 // Session is the loaded and attached programs, and the ring they write to.
@@ -38,6 +38,7 @@ type Session struct {
 	usage  *ebpf.Memory // struct usage by the low bits of the pid
 	leave  sync.WaitGroup
 	raw    ringbuf.Record
+	looks  uint32
 }
 
 type closer interface{ Close() error }
@@ -67,9 +68,6 @@ func (s *Session) load(o Options) error {
 	if err != nil {
 		return fmt.Errorf("read BPF objects: %w", err)
 	}
-	if o.RingBytes != 0 {
-		spec.Maps[bpfMapRing].MaxEntries = uint32(o.RingBytes)
-	}
 	if !s.multi {
 		for _, p := range spec.Programs {
 			if p.AttachType == ebpf.AttachTraceUprobeMulti {
@@ -77,7 +75,7 @@ func (s *Session) load(o Options) error {
 			}
 		}
 	}
-	if err := spec.LoadAndAssign(&s.objs, nil); err != nil {
+	if err := s.loadWithRing(spec, o.RingBytes); err != nil {
 		return loadError(err)
 	}
 	if s.usage, err = s.objs.Usages.Memory(); err != nil {
@@ -95,6 +93,9 @@ func (s *Session) load(o Options) error {
 func loadError(err error) error {
 	if errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("load BPF programs: %w (%w): run as root (sudo), or grant CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", ErrPermission, err)
+	}
+	if errors.Is(err, unix.ENOMEM) {
+		return fmt.Errorf("load BPF programs: %w: raise the memory limit of this process's cgroup; 64 MB are enough", err)
 	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("load BPF programs: %w (%w): %s, this is %s", ErrKernel, err, needed, Kernel())
@@ -148,6 +149,7 @@ func (s *Session) Read(b *Batch, timeout time.Duration) error {
 		}
 		err = s.ring.ReadInto(&s.raw)
 	}
+	b.empty = s.ring.AvailableBytes() == 0
 	b.sort()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ringbuf.ErrFlushed) {
 		return fmt.Errorf("read ring buffer: %w", err)
@@ -185,6 +187,37 @@ func (s *Session) Counts() ([]Counts, error) {
 		return nil, fmt.Errorf("read counters: %w", err)
 	}
 	return c, nil
+}
+
+// Look is Counts; from then on FirstLost and LastLost are of what is lost later.
+// If nothing is, they stay, and their Look is older than the session's.
+func (s *Session) Look() ([]Counts, error) {
+	c, err := s.Counts()
+	if err != nil {
+		return nil, err
+	}
+	s.looks++
+	if err := s.objs.Look.Set(s.looks); err != nil {
+		return nil, fmt.Errorf("begin to count anew: %w", err)
+	}
+	return c, nil
+}
+
+// Silence makes the programs tell nothing more: they have no targets. To detach
+// them takes the kernel up to seconds, in which a busy target would fill the ring.
+func (s *Session) Silence() error {
+	var pid uint32
+	var pids []uint32
+	var skipped []byte
+	for it := s.objs.Targets.Iterate(); it.Next(&pid, &skipped); {
+		pids = append(pids, pid)
+	}
+	for _, pid := range pids {
+		if err := s.objs.Targets.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("end the recording of pid %d: %w", pid, err)
+		}
+	}
+	return nil
 }
 
 // Detach ends all recording; what the ring holds can still be read.

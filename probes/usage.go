@@ -37,6 +37,17 @@ func (s *Session) Allow(pid int, n uint64) {
 	s.limit(pid, s.Hits(pid)+max(n, 1))
 }
 
+// Spent says that the probes of a process have been hit as often as they may, and
+// tell nothing since.
+func (s *Session) Spent(pid int) bool {
+	var b [8]byte
+	if _, err := s.usage.ReadAt(b[:], slot(pid)+usageLimit); err != nil {
+		return false
+	}
+	limit := binary.NativeEndian.Uint64(b[:])
+	return limit != 0 && s.Hits(pid) > limit
+}
+
 // AllowAll lets the probes of a process be hit without a limit.
 func (s *Session) AllowAll(pid int) { s.limit(pid, 0) }
 

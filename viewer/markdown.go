@@ -12,13 +12,11 @@ import (
 // Markdown writes the report for an issue or a pull request.
 func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "## GIL report\n\n%s\n\n", markdown(verdict(r)))
-	if r.Recording.LostEvents > 0 {
-		fmt.Fprintf(&b, "**%s lost; the numbers below are estimates.**\n\n", count(r.Recording.LostEvents, "event"))
+	b.WriteString("## GIL report\n\n")
+	for _, doubt := range Doubts(r) {
+		fmt.Fprintf(&b, "**WARNING: %s**\n\n", markdown(doubt))
 	}
-	if !r.Recording.Complete {
-		b.WriteString("**The trace has no end (recorder killed or file cut).**\n\n")
-	}
+	fmt.Fprintf(&b, "%s\n\n", markdown(verdict(r)))
 	if missing := notRecorded(r); missing != "" {
 		fmt.Fprintf(&b, "%s\n\n", markdown(missing+"."))
 	}

@@ -41,10 +41,13 @@ func (p *page) wrap(indent, s string) {
 	p.line("%s", line)
 }
 
-// Text writes the report for a person: the verdict first, then what makes it
-// doubtful, then who waited because of whom. top limits the rows of each table.
+// Text writes the report for a person: what makes it doubtful first, then the
+// verdict, then who waited because of whom. top limits the rows of each table.
 func Text(w io.Writer, r *analyze.Report, top int) error {
 	p := &page{}
+	for _, doubt := range Doubts(r) {
+		p.wrap("", "WARNING: "+doubt)
+	}
 	p.wrap("", verdict(r))
 	p.trust(r, top)
 	gils, left := gilRows(r, top)
@@ -62,15 +65,9 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	return err
 }
 
-// trust says what limits the report before anything that it limits.
+// trust says what was recorded.
 func (p *page) trust(r *analyze.Report, top int) {
 	rec := r.Recording
-	if rec.LostEvents > 0 {
-		p.line("WARNING: %s lost; the numbers below are estimates.", count(rec.LostEvents, "event"))
-	}
-	if !rec.Complete {
-		p.line("WARNING: the trace has no end (recorder killed or file cut); what is here is true.")
-	}
 	detail := unknown
 	if rec.Detail != nil {
 		detail = *rec.Detail

@@ -212,7 +212,7 @@ func (d *Dump) Write(out io.Writer, clock [3]Time, reason string, args []Arg) (D
 			return DumpInfo{}, joinClose(err, w)
 		}
 	}
-	end := append([]Arg{{Key: "reason", Text: reason}}, d.risen()...)
+	end := append([]Arg{{Key: "reason", Text: reason}}, d.counted(x.lost)...)
 	err := x.close(Note{Args: append(end, args...)})
 	return DumpInfo{x.events, w.Written(), x.to - x.from}, err
 }
@@ -220,6 +220,26 @@ func (d *Dump) Write(out io.Writer, clock [3]Time, reason string, args []Arg) (D
 func joinClose(err error, w *Writer) error {
 	w.Close()
 	return err
+}
+
+// counted are the counts of the dump's time, with the losses that stand in it. What
+// was produced is what was stored and lost: the rest is in the ring still.
+func (d *Dump) counted(lost int64) []Arg {
+	out, stored := d.risen(), int64(0)
+	for _, a := range out {
+		if a.Key == "stored" {
+			stored = a.Num
+		}
+	}
+	for i := range out {
+		switch out[i].Key {
+		case "lost":
+			out[i].Num = lost
+		case "produced":
+			out[i].Num = stored + lost
+		}
+	}
+	return out
 }
 
 // risen is by how much the counts rose since the first segment that is kept.

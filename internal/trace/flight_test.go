@@ -42,8 +42,14 @@ func dump(t testing.TB, f *Flight, at Time, stored int64) *Trace {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return written(t, d)
+}
+
+// written writes a dump and reads it back.
+func written(t testing.TB, d *Dump) *Trace {
+	t.Helper()
 	var file bytes.Buffer
-	info, err := d.Write(&file, [3]Time{at, at - 7, 17e17}, "test", []Arg{{Key: "dump", Num: 1}})
+	info, err := d.Write(&file, [3]Time{d.to, d.to - 7, 17e17}, "test", []Arg{{Key: "dump", Num: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

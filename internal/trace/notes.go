@@ -21,7 +21,8 @@ const (
 	NoteStarted = "started"
 	// NoteDetail says at which detail the process is recorded from now on: detail.
 	NoteDetail = "detail"
-	// NoteLost says that events were lost before this moment: events, cpu, what (ring|kernel-switch|stack).
+	// NoteLost says that events were lost between begin_ns and this moment, which is after the last of them: events, cpu,
+	// what (ring). The sum of all is NoteEnd's lost.
 	NoteLost = "lost"
 	// NoteChild says that a process was started and is not recorded: child.
 	NoteChild = "child"

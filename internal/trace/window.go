@@ -16,6 +16,8 @@ import (
 //     not told: nothing in a trace says that of a thread that does nothing.
 //   - processes, threads, and notes that describe them are told again at the
 //     first moment, those of processes that were gone by then are not.
+//   - a loss that goes on at the first moment is told whole, since how much of it came
+//     before is not known, but begins there.
 //   - a hand-off whose drop lies before the first moment is none.
 //
 // Without a Writer it only follows: so it is the state at the beginning of
@@ -33,6 +35,7 @@ type window struct {
 	stray     windowProcess       // stands for processes that are not, or no more, known
 	seg       segmentTables
 	events    int64 // written
+	lost      int64 // in the stretches of losses that were written
 }
 
 // windowProcess is the state of one process.

@@ -14,6 +14,9 @@ var describes = map[string]bool{
 // sinceKey says in a NoteStarted that is told again when the process did start.
 const sinceKey = "since_ns"
 
+// beginKey says in a NoteLost when the loss began.
+const beginKey = "begin_ns"
+
 // note takes in a note.
 func (x *window) note(n Note) {
 	switch {
@@ -27,8 +30,24 @@ func (x *window) note(n Note) {
 	case n.Time >= x.from && n.Time <= x.to || describes[n.Name]:
 		x.head()
 		n.Time = min(max(n.Time, x.from), x.to)
+		n = x.loss(n)
 		x.w.Note(n)
 	}
+}
+
+// loss cuts the stretch of a NoteLost, and counts its events; it returns other notes as they are.
+func (x *window) loss(n Note) Note {
+	if n.Name != NoteLost {
+		return n
+	}
+	x.lost += n.number("events")
+	n.Args = slices.Clone(n.Args)
+	for i := range n.Args {
+		if a := &n.Args[i]; a.Key == beginKey {
+			a.Num = max(a.Num, int64(x.from))
+		}
+	}
+	return n
 }
 
 // remember keeps what a note before the window says of the state at its start.

@@ -85,15 +85,15 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Half the ring: the reader polls, and is woken early only when it must be. A
- * wake-up for every record would change the very scheduling it reports. */
-#define WAKE_AT (4 << 20)
+/* A quarter of the ring (probes/ring.go): the reader polls, and is woken early only
+ * when it must be. A wake-up for every record would change the very scheduling it reports. */
+volatile const u64 wake_at = 4 << 20;
 
 static __always_inline u64 wake_flags(const struct rec *r)
 {
 	if (r->seq & 63) /* a look costs as much as a record's timestamp */
 		return BPF_RB_NO_WAKEUP;
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= WAKE_AT ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= wake_at ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* Fills in what all records have, and counts the record as produced. */
@@ -112,13 +112,24 @@ static __always_inline void begin_rec(struct rec *r, u8 kind, u32 tgid, u32 tid)
 		r->seq = __sync_fetch_and_add(&c->produced, 1);
 }
 
-static __always_inline void count_lost(void)
+/* How often the reader has looked at the counters. */
+u32 look;
+
+/* A preempted probe can count in between, so times may be off by what lies
+ * between two records; the number is exact. */
+static __always_inline void count_lost(const struct rec *r)
 {
-	u32 zero = 0;
+	u32 zero = 0, now = READ_ONCE(look);
 	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
 
-	if (c)
-		__sync_fetch_and_add(&c->lost, 1);
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->lost, 1);
+	if (c->look != now || r->ts < c->first_lost)
+		c->first_lost = r->ts;
+	if (c->look != now || r->ts > c->last_lost)
+		c->last_lost = r->ts;
+	c->look = now;
 }
 
 /* Counts a hit that makes no record; of the others, the records are the count. */
@@ -134,12 +145,12 @@ static __always_inline void count_hit(void)
 static __always_inline void send(struct rec *r, u64 len)
 {
 	if (bpf_ringbuf_output(&ring, r, len, wake_flags(r)))
-		count_lost();
+		count_lost(r);
 }
 
 /* Sends what the reader must hear of at once. */
 static __always_inline void send_now(struct rec *r, u64 len)
 {
 	if (bpf_ringbuf_output(&ring, r, len, BPF_RB_FORCE_WAKEUP))
-		count_lost();
+		count_lost(r);
 }

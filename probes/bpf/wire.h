@@ -148,6 +148,10 @@ struct counts {
 	__u64 produced;
 	__u64 lost;
 	__u64 hits; /* probe hits in the targets that make no record */
+	__u64 first_lost; /* when the first record since the reader looked was lost, */
+	__u64 last_lost;  /* and when the last one */
+	__u32 look;       /* at which look of the reader that was */
+	__u32 pad;
 };
 
 #endif
