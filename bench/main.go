@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options of the benchmark.
@@ -36,18 +37,35 @@ type options struct {
 	json     bool
 	only     string // part of the names of the workloads
 	programs string // directory
+	peers    bool   // beside the tools of others, on servers
+	recorder bool   // the recorder itself
+	tools    string // part of the names of the tools
+	each     time.Duration
+	readme   string // file for the tables
 }
 
 // quickRounds is enough for a median and a spread to exist.
 const quickRounds = 3
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == loadWord {
+		if err := loadMain(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 9, "runs of each workload without a recorder and with each detail")
 	flag.BoolVar(&o.quick, "quick", false, "3 rounds of little work: shows that it works, not what it costs")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.only, "only", "", "run only the workloads whose names contain `text`")
 	flag.StringVar(&o.programs, "programs", "testdata/bench", "directory of the programs to record")
+	flag.BoolVar(&o.peers, "peers", false, "measure real servers, beside the tools of others")
+	flag.BoolVar(&o.recorder, "recorder", false, "measure the recorder itself: CPU, memory, growth")
+	flag.StringVar(&o.tools, "tools", "", "with -peers, measure only the tools whose names contain `text`")
+	flag.DurationVar(&o.each, "each", 2500*time.Millisecond, "with -peers, about how long a stretch is; with -recorder, how long it runs for growth")
+	flag.StringVar(&o.readme, "readme", "", "with -peers or -recorder, `file` to write the table into")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -77,6 +95,9 @@ func run(ctx context.Context, o options, out, words io.Writer) error {
 	r := rig{python: py.Path, programs: o.programs, gilscope: filepath.Join(dir, "gilscope"), trace: filepath.Join(dir, "t.pftrace"), quick: o.quick}
 	if err := build(ctx, r.gilscope); err != nil {
 		return err
+	}
+	if o.peers {
+		return runPeers(ctx, &r, py, o, out, words)
 	}
 	report := newReport(py, o)
 	for _, w := range workloads {
