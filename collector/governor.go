@@ -16,6 +16,7 @@ import (
 // is over budget by no more than what the traps cost until they are off.
 const (
 	window   = 250 * time.Millisecond
+	trial    = window / 5    // the first one at full: what is far over budget shows at once, and each try costs less
 	calm     = 5 * time.Second // at full for so long: the next step down is a new matter
 	firstTry = time.Second
 	lastTry  = 64 * time.Second
@@ -27,7 +28,8 @@ type level struct {
 	governed  bool
 	full      bool
 	since     time.Time     // of the level
-	renewed   time.Time     // when the present window began
+	renewed   time.Time     // when the present window began,
+	window    time.Duration // and how long it is
 	pause     time.Duration // how long to stay down next time
 }
 
@@ -82,21 +84,22 @@ func (s *session) choose(p *process, py *cpython.Process) error {
 	return lowErr
 }
 
-// quota is how many hits a process has for a window.
-func (s *session) quota(p *process) uint64 {
-	return uint64(float64(window) * s.o.MaxOverhead / float64(s.hitCost(p.level.high)))
+// renew begins a window, and gives the process the hits that it has for it.
+func (s *session) renew(p *process, long time.Duration) {
+	p.level.renewed, p.level.window = time.Now(), long
+	s.probes.Allow(int(p.pid), uint64(float64(long)*s.o.MaxOverhead/float64(s.hitCost(p.level.high))))
 }
 
 // endow gives a process its first window at a level.
 func (s *session) endow(p *process) {
 	p.charged = s.probes.Hits(int(p.pid))
 	l := &p.level
-	l.since, l.renewed = time.Now(), time.Now()
+	l.since = time.Now()
 	switch {
 	case !l.governed || !l.full && len(l.low.Hooks) > 0:
 		s.probes.AllowAll(int(p.pid))
 	case l.full:
-		s.probes.Allow(int(p.pid), s.quota(p))
+		s.renew(p, trial)
 	}
 }
 
@@ -112,9 +115,8 @@ func (s *session) govern() error {
 		if !l.governed || p.exited || len(p.places) == 0 {
 			continue
 		}
-		if l.full && time.Since(l.renewed) >= window {
-			l.renewed = time.Now()
-			s.probes.Allow(int(p.pid), s.quota(p))
+		if l.full && time.Since(l.renewed) >= l.window {
+			s.renew(p, window)
 			if time.Since(l.since) >= calm {
 				l.pause = 0
 			}
@@ -126,6 +128,23 @@ func (s *session) govern() error {
 		}
 	}
 	return nil
+}
+
+// hushBraked takes the probes off that have just been read to be silent. That it
+// is so is told in its turn, by braked.
+func (s *session) hushBraked() {
+	for _, pid := range s.batch.Braked() {
+		for _, q := range s.d.procs {
+			if (uint32(q.pid) == pid || s.o.Follow) && q.governed() {
+				s.probes.Hush(int(q.pid))
+			}
+		}
+	}
+}
+
+// governed says that the process is at full, and may have to step down.
+func (p *process) governed() bool {
+	return p.level.governed && p.level.full && !p.exited && len(p.places) > 0
 }
 
 // braked is called when a process has used up its window: its probes are silent
@@ -141,7 +160,7 @@ func (s *session) braked(p *process, at trace.Time) {
 
 func (s *session) lower(p *process, at trace.Time) {
 	l := &p.level
-	if !l.governed || !l.full || p.exited || len(p.places) == 0 {
+	if !p.governed() {
 		return
 	}
 	s.probes.Hush(int(p.pid))

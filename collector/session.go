@@ -119,6 +119,10 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, err
 		}
 	}
+	// Threads that wait in the kernel for the probes of calibrate to be off would hold
+	// giveUpRest up for some 50 ms, in which nobody would take those of targets off
+	// that are hit too often.
+	s.probes.Settle()
 	for _, t := range targets {
 		if err := s.attach(t); err != nil {
 			return s.sum, errors.Join(err, s.w.Close())
@@ -299,6 +303,7 @@ func (s *session) read() error {
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
 	}
+	s.hushBraked()
 	s.consume(false)
 	return nil
 }
