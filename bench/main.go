@@ -41,6 +41,7 @@ type options struct {
 	recorder bool   // the recorder itself
 	tools    string // part of the names of the tools
 	each     time.Duration
+	busy     time.Duration
 	readme   string // file for the tables
 }
 
@@ -63,8 +64,9 @@ func main() {
 	flag.StringVar(&o.programs, "programs", "testdata/bench", "directory of the programs to record")
 	flag.BoolVar(&o.peers, "peers", false, "measure real servers, beside the tools of others")
 	flag.BoolVar(&o.recorder, "recorder", false, "measure the recorder itself: CPU, memory, growth")
-	flag.StringVar(&o.tools, "tools", "", "with -peers, measure only the tools whose names contain `text`")
-	flag.DurationVar(&o.each, "each", 2500*time.Millisecond, "with -peers, about how long a stretch is; with -recorder, how long it runs for growth")
+	flag.StringVar(&o.tools, "tools", "", "with -peers, measure only the tools whose names contain one of `texts`, separated by commas")
+	flag.DurationVar(&o.each, "each", 2500*time.Millisecond, "with -peers, about how long a stretch is")
+	flag.DurationVar(&o.busy, "busy", 5*time.Minute, "with -recorder, how long it records at a high rate")
 	flag.StringVar(&o.readme, "readme", "", "with -peers or -recorder, `file` to write the table into")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -98,6 +100,9 @@ func run(ctx context.Context, o options, out, words io.Writer) error {
 	}
 	if o.peers {
 		return runPeers(ctx, &r, py, o, out, words)
+	}
+	if o.recorder {
+		return runRecorder(ctx, &r, py, o, out, words)
 	}
 	report := newReport(py, o)
 	for _, w := range workloads {

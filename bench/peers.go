@@ -149,7 +149,7 @@ func (t turn) against(before, after turn) pair {
 func (p *peers) chosen() []*tool {
 	var some []*tool
 	for i := range tools {
-		if strings.Contains(tools[i].Name, p.only) {
+		if slices.ContainsFunc(strings.Split(p.only, ","), func(part string) bool { return strings.Contains(tools[i].Name, part) }) {
 			some = append(some, &tools[i])
 		}
 	}

@@ -146,15 +146,17 @@ func (p *peers) watch(ctx context.Context, t *tool, pid int) (func() error, erro
 	}, nil
 }
 
-// scale is how many requests take the server about so long.
+// scale warms the server up, and says how many requests take it about so long.
 func (p *peers) scale(ctx context.Context, s *server, about time.Duration) (int, error) {
-	const first = 600
-	l, err := runLoad(ctx, otherCPU, s.addr, first)
-	if err != nil {
-		return 0, err
+	n := 10 * connections
+	for range 3 { // each time with a better guess, up to a quarter of a stretch
+		l, err := runLoad(ctx, otherCPU, s.addr, n)
+		if err != nil {
+			return 0, err
+		}
+		n = max(int(float64(n)*float64(about)/4/float64(l.WallNS)), 2*connections)
 	}
-	n := int(first * float64(about) / float64(l.WallNS))
-	return max(n, 2*connections), nil
+	return 4 * n, nil
 }
 
 // packagesOf is the folder with the servers and peers for an interpreter.
