@@ -266,7 +266,7 @@ func (p *peers) measureStats(ctx context.Context, name string, threads int) (col
 	if err != nil {
 		return c, err
 	}
-	calls = int(float64(calls) * float64(p.each) / warm.wall)
+	calls = int(float64(calls) * float64(p.each) / 2 / warm.wall) // half as long: it takes three columns
 	for round := range p.rounds {
 		fmt.Fprintf(p.words, "%s: round %d of %d\n", name, round+1, p.rounds)
 		run := func(t *tool) (turn, error) { return p.stats(ctx, t, threads, max(calls/threads, 1)) }

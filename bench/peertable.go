@@ -45,7 +45,7 @@ func (r *peerReport) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CPython %s, Linux %s, %d CPUs (%s), %s, load of the machine %s. Medians of %d interleaved rounds of ratios to the bare\n",
 		r.Python.Version, r.Kernel, r.CPUs, r.CPUName, r.When, r.Load, r.Rounds)
-	fmt.Fprintf(&b, "stretches of some %.1f s before and after, with half the width of a 95 %% interval.\n", float64(r.EachNS)/1e9)
+	fmt.Fprintf(&b, "stretches before and after, with half the width of a 95 %% interval; a stretch takes some %.1f s, for os.stat half of that.\n", float64(r.EachNS)/1e9)
 	if r.Quick {
 		b.WriteString("Too little work to tell what the tools cost (-quick).\n")
 	}
