@@ -119,10 +119,8 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, err
 		}
 	}
-	// Threads that wait in the kernel for the probes of calibrate to be off would hold
-	// giveUpRest up for some 50 ms, in which nobody would take those of targets off
-	// that are hit too often.
-	s.probes.Settle()
+	s.probes.Settle() // threads that wait in the kernel hold up what concerns all threads
+	s.warnKept(s.refuseGains())
 	for _, t := range targets {
 		if err := s.attach(t); err != nil {
 			return s.sum, errors.Join(err, s.w.Close())
@@ -132,9 +130,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		return s.sum, err
 	}
 	s.tick() // measuring takes CAP_SYS_ADMIN to begin, not to end
-	if err := s.giveUpRest(); err != nil {
-		fmt.Fprintf(s.o.Words, "warning: privileges that are not needed any more are kept: %v\n", err)
-	}
+	s.warnKept(s.giveUpRest())
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	s.flight.say(s.o.Words)
@@ -150,6 +146,13 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		s.sum.Command = cmd.wait()
 	}
 	return s.sum, err
+}
+
+// warnKept warns of privileges that could not be given up.
+func (s *session) warnKept(err error) {
+	if err != nil {
+		fmt.Fprintf(s.o.Words, "warning: privileges that are not needed any more are kept: %v\n", err)
+	}
 }
 
 // openTargets finds the interpreter of every pid, before anything is changed.
