@@ -10,6 +10,10 @@
 // "unclear", on a quieter machine or with more rounds it is not. A missed goal
 // is printed, and is no failure.
 //
+// With -peers it measures real servers under a load of its own, beside the tools
+// of others, and with -recorder the recorder itself; both can write their table
+// into the README: `make bench-peers`, `make bench-recorder`.
+//
 // It needs root (to record), Go (it builds gilscope) and a Python: $PYTHON,
 // else the newest of pyenv, else python3. With -quick it only shows that
 // everything works; the numbers mean nothing.
@@ -43,6 +47,7 @@ type options struct {
 	each     time.Duration
 	busy     time.Duration
 	readme   string // file for the tables
+	from     string // file with an earlier report
 }
 
 // quickRounds is enough for a median and a spread to exist.
@@ -68,6 +73,7 @@ func main() {
 	flag.DurationVar(&o.each, "each", 2500*time.Millisecond, "with -peers, about how long a stretch is")
 	flag.DurationVar(&o.busy, "busy", 5*time.Minute, "with -recorder, how long it records at a high rate")
 	flag.StringVar(&o.readme, "readme", "", "with -peers or -recorder, `file` to write the table into")
+	flag.StringVar(&o.from, "from", "", "with -peers, measure nothing: make the table of an earlier -json, in this `file`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -79,6 +85,9 @@ func main() {
 
 // run measures all workloads and prints the result to out, and how it goes to words.
 func run(ctx context.Context, o options, out, words io.Writer) error {
+	if o.from != "" {
+		return retell(o, out)
+	}
 	if o.quick {
 		o.rounds = quickRounds
 	}

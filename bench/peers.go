@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ type column struct {
 
 // peerReport is everything that -peers measured.
 type peerReport struct {
-	*report
+	report
 	When    string   `json:"when"`
 	CPUName string   `json:"cpu"`
 	Load    string   `json:"load"` // of the machine, at the beginning and at the end
@@ -86,7 +85,7 @@ func runPeers(ctx context.Context, r *rig, py python, o options, out, words io.W
 	if err != nil {
 		return err
 	}
-	report := &peerReport{report: newReport(py, o), When: time.Now().Format(time.DateOnly), CPUName: cpuName(), EachNS: int64(p.each)}
+	report := &peerReport{report: *newReport(py, o), When: time.Now().Format(time.DateOnly), CPUName: cpuName(), EachNS: int64(p.each)}
 	first := loadAverage()
 	for _, kind := range serverKinds {
 		if err := report.add(kind.Name, o.only, func() (column, error) { return p.measureServer(ctx, kind) }); err != nil {
@@ -100,19 +99,37 @@ func runPeers(ctx context.Context, r *rig, py python, o options, out, words io.W
 		}
 	}
 	report.Load = first + " to " + loadAverage()
+	return tell(o, "peers", report, report.markdown(), out)
+}
+
+// tell writes a report: its table into the README if that is given, and to out
+// as JSON or as that table.
+func tell(o options, name string, report any, table string, out io.Writer) error {
+	if o.readme != "" {
+		if err := intoFile(o.readme, name, table); err != nil {
+			return err
+		}
+	}
 	if o.json {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		return e.Encode(report)
 	}
-	text := report.markdown()
-	if o.readme != "" {
-		if err := intoFile(o.readme, "peers", text); err != nil {
-			return err
-		}
-	}
-	_, err = io.WriteString(out, text)
+	_, err := io.WriteString(out, table)
 	return err
+}
+
+// retell makes the table of what -peers -json said earlier.
+func retell(o options, out io.Writer) error {
+	text, err := os.ReadFile(o.from)
+	if err != nil {
+		return fmt.Errorf("read an earlier report: %w: give the output of -peers -json with -from", err)
+	}
+	var report peerReport
+	if err := json.Unmarshal(text, &report); err != nil {
+		return fmt.Errorf("read %s: %w: it must be the output of -peers -json", o.from, err)
+	}
+	return tell(o, "peers", &report, report.markdown(), out)
 }
 
 // add measures a column if it is one of those that are wanted.
@@ -251,59 +268,6 @@ func (p *peers) serverRound(ctx context.Context, kind serverKind, c *column, req
 		}
 		return on, err
 	})
-}
-
-// statThreads are the numbers of threads that call os.stat.
-var statThreads = []int{1, 2, 4}
-
-func statName(threads int) string { return fmt.Sprintf("os.stat, %d threads", threads) }
-
-// measureStats measures threads that do nothing but os.stat.
-func (p *peers) measureStats(ctx context.Context, name string, threads int) (column, error) {
-	c := column{Name: name, Unit: "ns", Pairs: map[string][]pair{}}
-	calls := 20_000
-	warm, err := p.stats(ctx, &tool{}, threads, calls/threads)
-	if err != nil {
-		return c, err
-	}
-	calls = int(float64(calls) * float64(p.each) / 2 / warm.wall) // half as long: it takes three columns
-	for round := range p.rounds {
-		fmt.Fprintf(p.words, "%s: round %d of %d\n", name, round+1, p.rounds)
-		run := func(t *tool) (turn, error) { return p.stats(ctx, t, threads, max(calls/threads, 1)) }
-		if err := p.alternate(&c, func() (turn, error) { return run(&tool{}) }, run); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
-}
-
-// stats runs the program once, on all CPUs.
-func (p *peers) stats(ctx context.Context, t *tool, threads, each int) (turn, error) {
-	ctx, cancel := context.WithTimeout(ctx, runTimeout)
-	defer cancel()
-	args := append([]string{p.rig.python, "-B"}, t.command(p, filepath.Join(p.programs, "stats.py"), strconv.Itoa(each), strconv.Itoa(threads))...)
-	program, err := p.start(ctx, fromStdout, args, t.env)
-	if err != nil {
-		return turn{}, err
-	}
-	defer program.kill() // what is inside need not write its file
-	if _, err := program.until("ready"); err != nil {
-		return turn{}, err
-	}
-	off, err := p.watch(ctx, t, program.cmd.Process.Pid)
-	if err != nil {
-		return turn{}, err
-	}
-	s, err := measureOnly(program)
-	if err != nil {
-		off()
-		return turn{}, err
-	}
-	program.kill() // a tool that is attached ends with it, or by off
-	if err := off(); err != nil {
-		return turn{}, err
-	}
-	return turn{wall: float64(s.WallNS), cpu: float64(s.CPUNS)}, nil
 }
 
 // cpuName is what the machine calls its CPUs.

@@ -119,7 +119,7 @@ func TestPeerTable(t *testing.T) {
 		tools[1].Name: {{990_000, 1_100_000, 1_000_000, 0}, {1_000_000, 1_000_000, 1_010_000, 0}, {980_000, 1_200_000, 1_020_000, 0}},
 	}}
 	c.base(turn{rate: 3000, p99: 5e6})
-	r := peerReport{report: &report{Python: python{"/p", "3.13.0"}, Kernel: "6.18", CPUs: 2, Rounds: 3}, When: "2026-01-02", CPUName: "cpu", Load: "1 to 2",
+	r := peerReport{report: report{Python: python{"/p", "3.13.0"}, Kernel: "6.18", CPUs: 2, Rounds: 3}, When: "2026-01-02", CPUName: "cpu", Load: "1 to 2",
 		EachNS: 25e8, Columns: []column{c}}
 	path := filepath.Join(t.TempDir(), "README.md")
 	if err := os.WriteFile(path, []byte("a\n<!-- peers -->\nold\n<!-- /peers -->\nb\n"), 0o644); err != nil {

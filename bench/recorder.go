@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,7 +22,7 @@ const (
 
 // recorderReport is what -recorder measured.
 type recorderReport struct {
-	*report
+	report
 	When           string  `json:"when"`
 	CPUName        string  `json:"cpu"`
 	Load           string  `json:"load"`
@@ -46,7 +45,7 @@ func runRecorder(ctx context.Context, r *rig, py python, o options, out, words i
 	if err != nil {
 		return err
 	}
-	report := &recorderReport{report: newReport(py, o), When: time.Now().Format(time.DateOnly), CPUName: cpuName()}
+	report := &recorderReport{report: *newReport(py, o), When: time.Now().Format(time.DateOnly), CPUName: cpuName()}
 	idle, busy, every := 30*time.Second, o.busy, 10*time.Second
 	if o.quick {
 		idle, busy, every = time.Second, 2*time.Second, 200*time.Millisecond
@@ -59,19 +58,7 @@ func runRecorder(ctx context.Context, r *rig, py python, o options, out, words i
 		return err
 	}
 	report.Load = first + " to " + loadAverage()
-	if o.json {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(report)
-	}
-	text := report.markdown()
-	if o.readme != "" {
-		if err := intoFile(o.readme, "recorder", text); err != nil {
-			return err
-		}
-	}
-	_, err = io.WriteString(out, text)
-	return err
+	return tell(o, "recorder", report, report.markdown(), out)
 }
 
 // recording is a recorder that runs.
