@@ -13,11 +13,11 @@ import (
 
 // What the recorder itself may take (-recorder).
 const (
-	idleGoal     = 0.01     // of a core, beside an idle server
-	residentGoal = 64 << 20 // bytes, at eventsGoal
-	eventsGoal   = 200_000  // a second
-	growthGoal   = 1 << 20  // bytes: what is no growth, for it is less than what the Go heap breathes
-	statsASecond = 55_000   // calls of os.stat that make about so many events
+	idleGoal     = 0.01       // of a core, beside an idle server
+	residentGoal = 64_000_000 // bytes, at eventsGoal
+	eventsGoal   = 200_000    // a second
+	growthGoal   = 1 << 20    // bytes: what is no growth, for it is less than what the Go heap breathes
+	statsASecond = 55_000     // calls of os.stat that make about so many events
 )
 
 // recorderReport is what -recorder measured.
