@@ -146,14 +146,16 @@ func TestPeerTable(t *testing.T) {
 	}
 }
 
-// TestPeersQuick runs both servers and all tools, and checks that all of it was
-// measured; how long it took says nothing.
+// TestPeersQuick runs both servers and a tool of each sort (attached, around the
+// program, inside it), and checks that all of it was measured; how long it took
+// says nothing.
 func TestPeersQuick(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("recording needs root: run `make live`, which asks for sudo")
 	}
+	const some = "default,--nonblocking,viztracer,gilknocker"
 	var out bytes.Buffer
-	if err := run(t.Context(), options{quick: true, peers: true, json: true, programs: "../testdata/bench"}, &out, io.Discard); err != nil {
+	if err := run(t.Context(), options{quick: true, peers: true, json: true, tools: some, programs: "../testdata/bench"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	var r peerReport
@@ -164,7 +166,7 @@ func TestPeersQuick(t *testing.T) {
 		t.Fatalf("%d columns", len(r.Columns))
 	}
 	for _, c := range r.Columns {
-		for _, tool := range tools {
+		for _, tool := range (&peers{only: some}).chosen() {
 			pairs := c.Pairs[tool.Name]
 			if len(pairs) != quickRounds {
 				t.Errorf("%s, %s: %d rounds", c.Name, tool.Name, len(pairs))

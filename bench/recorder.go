@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -80,15 +81,31 @@ func (p *peers) record(ctx context.Context, pid int, detail string) (*recording,
 	return &recording{c, c.cmd.Process.Pid}, nil
 }
 
-// end ends it as ctrl-C does, and returns what the trace says of it.
-func (r *recording) end(trace string) (recorded, error) {
+// closing is what the recorder says last: "wrote FILE: 1.45 MB, 413353 events, 0 lost (signal)".
+var closing = regexp.MustCompile(`^wrote .*, (\d+) events, (\d+) lost`)
+
+// end ends it as ctrl-C does, and returns what it says of itself. The trace can be
+// too large to be read back.
+func (r *recording) end() (recorded, error) {
+	var by recorded
+	var err error
+	if by.RecorderCPUNS, err = cpuOf(r.pid); err != nil {
+		return by, err
+	}
 	if err := r.child.cmd.Process.Signal(os.Interrupt); err != nil {
-		return recorded{}, fmt.Errorf("end the recorder: %w: it may have ended by itself; run it by hand", err)
+		return by, fmt.Errorf("end the recorder: %w: it may have ended by itself; run it by hand", err)
 	}
-	if err := r.child.wait(); err != nil {
-		return recorded{}, err
+	line, err := r.child.until("wrote ")
+	if err != nil {
+		return by, err
 	}
-	return footer(trace)
+	m := closing.FindStringSubmatch(line)
+	if m == nil {
+		return by, fmt.Errorf("understand %q, the recorder's last words: it must say how many events were lost", line)
+	}
+	by.Events, _ = strconv.ParseInt(m[1], 10, 64)
+	by.Lost, _ = strconv.ParseInt(m[2], 10, 64)
+	return by, r.child.wait()
 }
 
 // idle records a server that nobody asks anything, by default; what it takes to
@@ -152,7 +169,7 @@ func (p *peers) busy(ctx context.Context, report *recorderReport, long, every ti
 		report.PeakBytes = peak
 	}
 	report.BusyNS = int64(time.Since(begin))
-	by, err := r.end(p.rig.trace)
+	by, err := r.end()
 	if err != nil {
 		return err
 	}
