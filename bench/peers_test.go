@@ -180,13 +180,23 @@ func TestPeersQuick(t *testing.T) {
 	}
 }
 
+// TestGrowth: what breathes does not grow.
+func TestGrowth(t *testing.T) {
+	if n := growth([]int64{10, 50, 57, 55, 56, 57, 55, 56, 54, 58, 57, 55, 57, 54, 56}); n != 0 {
+		t.Errorf("%d, want none", n)
+	}
+	if n := growth([]int64{1, 2, 3, 4, 5}); n != 3 {
+		t.Errorf("%d, want 3", n)
+	}
+}
+
 // TestRecorderQuick: the recorder's own share and memory are measured.
 func TestRecorderQuick(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("recording needs root: run `make live`, which asks for sudo")
 	}
 	var out bytes.Buffer
-	if err := run(t.Context(), options{quick: true, recorder: true, json: true, programs: "../testdata/bench"}, &out, io.Discard); err != nil {
+	if err := run(t.Context(), options{quick: true, recorder: true, busy: time.Minute, json: true, programs: "../testdata/bench"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	var r recorderReport

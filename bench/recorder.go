@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ type recorderReport struct {
 	BusyShare      float64 `json:"busy_share"`    // of a core
 	Lost           int64   `json:"lost"`
 	PeakBytes      int64   `json:"peak_bytes"`     // resident, at most
-	GrowthBytes    int64   `json:"growth_bytes"`   // from a fifth of the time to the end
+	GrowthBytes    int64   `json:"growth_bytes"`   // from the second fifth of the time to the last
 	TraceBytes     int64   `json:"trace_bytes"`    // written
 	ResidentByTime []int64 `json:"resident_bytes"` // every residentEvery
 	EveryNS        int64   `json:"resident_every"` // of that list
@@ -47,6 +48,9 @@ func runRecorder(ctx context.Context, r *rig, py python, o options, out, words i
 		return err
 	}
 	report := &recorderReport{report: *newReport(py, o), When: time.Now().Format(time.DateOnly), CPUName: cpuName()}
+	if o.busy < 5*10*time.Second {
+		return fmt.Errorf("-busy %v: give 50s or more, for growth is told from ten-second looks", o.busy)
+	}
 	idle, busy, every := 30*time.Second, o.busy, 10*time.Second
 	if o.quick {
 		idle, busy, every = time.Second, 2*time.Second, 200*time.Millisecond
@@ -181,13 +185,20 @@ func (r *recorderReport) busyResult(by recorded, trace string) error {
 	seconds := float64(r.BusyNS) / 1e9
 	r.EventsASecond, r.Lost = float64(by.Events)/seconds, by.Lost
 	r.BusyShare = float64(by.RecorderCPUNS) / float64(r.BusyNS)
-	all := r.ResidentByTime
-	r.GrowthBytes = all[len(all)-1] - all[len(all)/5]
+	r.GrowthBytes = growth(r.ResidentByTime)
 	st, err := os.Stat(trace)
 	if err == nil {
 		r.TraceBytes = st.Size()
 	}
 	return err
+}
+
+// growth is by how much the median of the last fifth is above that of the second:
+// a heap with a garbage collector breathes by some MB between two looks.
+func growth(resident []int64) int64 {
+	fifth := len(resident) / 5
+	second, last := slices.Clone(resident[fifth:2*fifth]), slices.Clone(resident[len(resident)-fifth:])
+	return spreadOf(last).Median - spreadOf(second).Median
 }
 
 // resident is the memory of a process now and at most, in bytes (proc(5), VmRSS and VmHWM).
