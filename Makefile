@@ -18,7 +18,7 @@ SUDO_ENV = "PATH='"$$PATH"'" "HOME=$(HOME)" "GOCACHE=/var/tmp/gilscope-go-build"
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## ./gilscope, one static binary; needs only Go
@@ -80,6 +80,19 @@ fresh:
 bench: ## ns per event of each step, and what recording costs its target (root, or sudo); BENCH=regexp
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(UNIT)
 	@if [ "$$(id -u)" = 0 ]; then go run ./bench; else go run -exec 'sudo env $(SUDO_ENV)' ./bench; fi
+
+# Pinned packages from PyPI, into the cache. On a machine that others use too, give the session weight first:
+# setsid -w sh -c 'echo -20 >/proc/self/autogroup; make bench-peers'
+ROUNDS ?= 9
+.PHONY: bench-peers
+bench-peers: ## what recording costs real servers, beside the tools of others; writes the table in README.md (root, half an hour)
+	go run ./internal/testpy/fetch servers-3.13
+	go run ./bench -peers -rounds $(ROUNDS) -readme $(CURDIR)/README.md
+
+.PHONY: bench-recorder
+bench-recorder: ## what the recorder itself takes: CPU, memory, growth over 5 minutes; writes its table in README.md (root)
+	go run ./internal/testpy/fetch servers-3.13
+	go run ./bench -recorder -readme $(CURDIR)/README.md
 
 # Go's fuzzer now and then fails to stop in time and calls that a failure ("context deadline exceeded"); a finding
 # looks different, and is one.

@@ -96,8 +96,17 @@ func (c *child) kill() {
 	<-c.ended
 }
 
-// finish lets a program do its work, and returns what it measured.
+// finish lets a program do its work, returns what it measured, and waits for its end.
 func finish(program *child) (sample, error) {
+	s, err := measureOnly(program)
+	if err != nil {
+		return sample{}, err
+	}
+	return s, program.wait()
+}
+
+// measureOnly lets a program do its work, and returns what it measured.
+func measureOnly(program *child) (sample, error) {
 	if _, err := fmt.Fprintln(program.stdin, "go"); err != nil {
 		return sample{}, fmt.Errorf("let the program begin: %w", errors.Join(err, program.wait()))
 	}
@@ -112,7 +121,7 @@ func finish(program *child) (sample, error) {
 	if s.WallNS <= 0 || s.CPUNS <= 0 || s.Operations <= 0 {
 		return sample{}, fmt.Errorf("%s measured nothing: %q", program.cmd.Args, line)
 	}
-	return s, program.wait()
+	return s, nil
 }
 
 // footer reads what the recorder wrote about itself at the end of a trace.

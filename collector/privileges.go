@@ -109,30 +109,47 @@ func LimitToCaller() error {
 	return nil
 }
 
-// giveUpRest gives up what is not needed any more once all is loaded, attached
-// and opened: from all sets, for good, so that a mistake of ours later on can do
-// less. A launched command is running by then and keeps what its caller has.
-func (s *session) giveUpRest() error {
+// kept are the capabilities that this recording needs to its end, given our own.
+func (s *session) kept(own privileges) capabilities {
 	keep := recording
 	if len(s.o.Command) > 0 {
 		keep |= capabilitiesOf(unix.CAP_KILL) // it may run as another user
-	}
-	own, err := ownPrivileges()
-	if err != nil {
-		return err
 	}
 	bpf := capabilitiesOf(unix.CAP_BPF, unix.CAP_PERFMON)
 	if own.permitted&bpf != bpf || probes.KernelBefore(6, 6) {
 		keep |= capabilitiesOf(unix.CAP_SYS_ADMIN) // in their place, or for uprobes without uprobe_multi
 	}
+	return keep
+}
+
+// refuseGains is the first half of giving up: no program that we would start gets
+// what we do not need, or gains any. It changes nothing that attaching needs, and
+// takes some forty calls that each wait for all our threads: so it comes before
+// there are probes in targets, which would wait for it to be taken off where they
+// are hit too often. A launched command is running by then and keeps what its
+// caller has.
+func (s *session) refuseGains() error {
+	own, err := ownPrivileges()
+	if err != nil {
+		return err
+	}
 	if own.effective&capabilitiesOf(unix.CAP_SETPCAP) != 0 {
-		if err := dropBounding(bounding() &^ keep); err != nil {
+		if err := dropBounding(bounding() &^ s.kept(own)); err != nil {
 			return err
 		}
 	}
-	if err := noNewPrivileges(); err != nil {
+	return noNewPrivileges()
+}
+
+// giveUpRest gives up what is not needed any more once all is loaded, attached
+// and opened: from all sets, for good, so that a mistake of ours later on can do
+// less.
+func (s *session) giveUpRest() error {
+	own, err := ownPrivileges()
+	if err != nil {
 		return err
 	}
+	keep := s.kept(own)
 	return privileges{permitted: own.permitted & keep, effective: own.effective & keep}.set()
 }
 

@@ -118,6 +118,8 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, err
 		}
 	}
+	s.probes.Settle() // threads that wait in the kernel hold up what concerns all threads
+	s.warnKept(s.refuseGains())
 	for _, t := range targets {
 		if err := s.attach(t); err != nil {
 			return s.sum, errors.Join(err, s.w.Close())
@@ -127,9 +129,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		return s.sum, err
 	}
 	s.tick() // measuring takes CAP_SYS_ADMIN to begin, not to end
-	if err := s.giveUpRest(); err != nil {
-		fmt.Fprintf(s.o.Words, "warning: privileges that are not needed any more are kept: %v\n", err)
-	}
+	s.warnKept(s.giveUpRest())
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	s.flight.say(s.o.Words)
@@ -145,6 +145,13 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		s.sum.Command = cmd.wait()
 	}
 	return s.sum, err
+}
+
+// warnKept warns of privileges that could not be given up.
+func (s *session) warnKept(err error) {
+	if err != nil {
+		fmt.Fprintf(s.o.Words, "warning: privileges that are not needed any more are kept: %v\n", err)
+	}
 }
 
 // openTargets finds the interpreter of every pid, before anything is changed.
@@ -300,6 +307,7 @@ func (s *session) read() error {
 	if err := s.probes.Read(&s.batch, wait); err != nil {
 		return err
 	}
+	s.hushBraked()
 	if err := s.lookForLosses(); err != nil {
 		return err
 	}

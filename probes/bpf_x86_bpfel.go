@@ -91,6 +91,13 @@ type bpfScratch struct {
 	Code   [32]uint64
 	N      uint32
 	Pad    uint32
+	Known  [256]struct {
+		_     structs.HostLayout
+		Code  uint64
+		Seen  uint64
+		Tgid  uint32
+		Ident uint32
+	}
 }
 
 type bpfTarget struct {

@@ -102,6 +102,8 @@ type Batch struct {
 	next  int
 	read  uint64 // when the ring was last read
 	empty bool   // and that it held no more then
+
+	braked []uint32 // processes with a record of KindBrake in the last read
 }
 
 type ref struct {
@@ -125,12 +127,16 @@ func (b *Batch) add(entry []byte) {
 	for len(b.arena)%8 != 0 {
 		b.arena = append(b.arena, 0)
 	}
-	ts := (*Rec)(unsafe.Pointer(&b.arena[off])).Ts
-	b.refs = append(b.refs, ref{ts, uint32(off), uint32(len(entry))})
+	r := (*Rec)(unsafe.Pointer(&b.arena[off]))
+	if r.Kind == KindBrake {
+		b.braked = append(b.braked, r.Tgid)
+	}
+	b.refs = append(b.refs, ref{r.Ts, uint32(off), uint32(len(entry))})
 }
 
 // begin drops what was consumed and keeps the records that were held back.
 func (b *Batch) begin() {
+	b.braked = b.braked[:0]
 	rest := b.refs[b.next:]
 	if len(rest) == 0 {
 		b.arena, b.refs, b.next = b.arena[:0], b.refs[:0], 0
@@ -191,6 +197,10 @@ func (b *Batch) Until() uint64 {
 	}
 	return b.read - settle
 }
+
+// Braked are the processes whose KindBrake was read just now, before it is its
+// turn: until their probes are off, each hit costs and tells nothing.
+func (b *Batch) Braked() []uint32 { return b.braked }
 
 // Len is how many records the batch holds that were not consumed.
 func (b *Batch) Len() int { return len(b.refs) - b.next }

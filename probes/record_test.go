@@ -99,6 +99,28 @@ func TestBatchOrder(t *testing.T) {
 	}
 }
 
+// TestBatchBraked: a brake is told with the read that brings it, once, though its
+// record has to wait for its turn.
+func TestBatchBraked(t *testing.T) {
+	var b Batch
+	b.begin()
+	b.add(entry(Rec{Ts: 1, Kind: KindTake, Tgid: 7}, 0))
+	b.add(entry(Rec{Ts: 10 * settle, Kind: KindBrake, Tgid: 9}, 0))
+	b.sort()
+	if got := b.Braked(); len(got) != 1 || got[0] != 9 {
+		t.Errorf("braked %v, want process 9", got)
+	}
+	for r, ok := b.Next(false); ok; r, ok = b.Next(false) {
+		if r.Kind == KindBrake {
+			t.Error("the brake came before its turn")
+		}
+	}
+	b.begin()
+	if r, ok := b.Next(true); len(b.Braked()) != 0 || !ok || r.Kind != KindBrake || r.Tgid != 9 {
+		t.Errorf("after the next read: braked %v, next record %v", b.Braked(), ok)
+	}
+}
+
 // TestNoHelperChangesTheTarget: gilscope promises to change nothing, so its
 // programs must not even contain the calls that could.
 func TestNoHelperChangesTheTarget(t *testing.T) {

@@ -82,6 +82,9 @@ func (s *Session) UnhookLater(pid int) {
 	delete(s.hooks, pid)
 }
 
+// Settle waits until the hooks are off that UnhookLater removes.
+func (s *Session) Settle() { s.leave.Wait() }
+
 // Attach puts a plan's hooks into a process that is observed without them.
 func (s *Session) Attach(pid int, plan Plan, shared bool) error {
 	for _, g := range groups(plan.Hooks) {

@@ -61,6 +61,15 @@ struct {
 	__type(value, struct usage);
 } usages SEC(".maps");
 
+/* A code object that was identified a moment ago. */
+struct known {
+	u64 code;
+	u64 seen; /* when */
+	u32 tgid; /* addresses are those of a process */
+	u32 ident;
+};
+#define KNOWN 256
+
 /* Where sched and sample programs build a record. They run with interrupts
  * off, so one buffer per CPU is enough; uprobe programs can be preempted and
  * use their own stack instead. */
@@ -76,6 +85,7 @@ struct scratch {
 	u64 code[32];           /* the start of a code object */
 	u32 n;                  /* frames so far; here and not in a register, so that the verifier forgets its value */
 	u32 pad;
+	struct known known[KNOWN]; /* by a hash of the address */
 };
 
 struct {

@@ -319,6 +319,33 @@ __noinline int identify(const struct target *t, struct scratch *s, u32 at)
 
 #define SEND_AGAIN 100000000ull /* ns */
 
+/* identify, for frames below the leaf. Most of a stack is the same code in each
+ * request of a server, and reading it again was most of what a walk cost. What was
+ * identified is believed as long as a stack that was sent. */
+__noinline int recognize(const struct target *t, struct scratch *s, u32 at)
+{
+	struct known *k;
+	struct frame *f;
+
+	if (!t || !s)
+		return 0;
+	f = frame_at(s, at);
+	if (!f)
+		return 0;
+	k = &s->known[(f->code >> 4 ^ f->code >> 12) & (KNOWN - 1)];
+	if (k->code == f->code && k->tgid == t->tgid && s->rec.ts - k->seen < SEND_AGAIN) {
+		f->ident = k->ident;
+		return 1;
+	}
+	if (!identify(t, s, at))
+		return 0;
+	k->code = f->code;
+	k->seen = s->rec.ts;
+	k->tgid = t->tgid;
+	k->ident = f->ident;
+	return 1;
+}
+
 /* Puts the stack of tstate, th's thread, leaf first behind the `at` frames that
  * are in s->data, and returns how many frames that makes, the tag included. There are more steps than frames
  * because some frames are the interpreter's own. */
@@ -351,7 +378,7 @@ __noinline int walk(const struct target *t, struct scratch *s, struct thread *th
 	if (th && th->hash == s->hash && s->rec.ts - th->sent < SEND_AGAIN)
 		return 1;
 	for (u32 i = 1; i < MAX_FRAMES && i < s->n; i++) {
-		if (!identify(t, s, at + 1 + i)) {
+		if (!recognize(t, s, at + 1 + i)) {
 			tag->code ^= i << 8; /* another stack than the whole one */
 			tag->ident = 1;
 			return i + 1;

@@ -1,0 +1,27 @@
+package main
+
+import "strings"
+
+// serverPackages are what `make bench-peers` runs: two servers, what they need, and
+// the tools of others that gilscope is measured beside. All are pinned, with
+// what they depend on, so that tables of different days can be compared.
+var serverPackages = []string{
+	"uvicorn==0.54.0", "starlette==1.10.0", "anyio==4.16.0", "click==8.5.1", "h11==0.16.0", "idna==3.20", "typing_extensions==4.16.0",
+	"gunicorn==23.0.0", "packaging==24.2",
+	"flask==3.1.3", "werkzeug==3.1.9", "jinja2==3.1.6", "markupsafe==3.0.4", "itsdangerous==2.2.0", "blinker==1.9.0",
+	"py-spy==0.4.3", "viztracer==1.1.1", "objprint==0.3.0", "gilknocker==0.4.2",
+}
+
+// servers gets the packages for CPython of a version, whichever Python runs pip.
+func servers(version string) func(f *fetcher, name string) error {
+	return func(f *fetcher, name string) error {
+		return f.place(name, func(temp string) error {
+			args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
+				"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
+				"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
+				"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", temp}
+			_, err := run("", "python3", append(args, serverPackages...)...)
+			return err
+		})
+	}
+}
