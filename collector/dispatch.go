@@ -215,16 +215,16 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	if woken == nil {
 		return
 	}
-	woken.woken, woken.signal = at, r.Flags&probes.FlagPrev != 0 && r.Word != 0
+	g := p.gilOf(r)
+	woken.woken, woken.signal = at, g != nil && wakes(r) && woken.wait.of == g
 	d.events++
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedWaking, CPU: r.Cpu, TID: woken.tid, Arg: int64(r.Arg)})
-	g := p.gilOf(r)
 	if g == nil {
 		return
 	}
 	g.sampled(sampleOf(r))
 	t := p.thread(int32(r.Tid))
-	if t == nil || r.Word == 0 || r.Op != opWake && r.Op != opWakeBitset {
+	if t == nil || !wakes(r) {
 		return
 	}
 	g.concerns(t)
@@ -232,6 +232,12 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	if stack := p.stacks.python(r.Own); stack != 0 {
 		g.droppedAt(t, at, stack)
 	}
+}
+
+// wakes says that the thread on the CPU wakes another on a word of a GIL. That it
+// is in a futex call on one does not suffice: a timer may have fired there.
+func wakes(r probes.Record) bool {
+	return r.Word != 0 && (r.Op == opWake || r.Op == opWakeBitset)
 }
 
 func (d *dispatcher) sample(p *process, r probes.Record) {

@@ -75,6 +75,9 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	case g.full:
 		g.count(s) // it took before the probes came, or was on its way to where they are
 	}
+	if g.full && reason != trace.DropUnknown {
+		t.asked = reason == trace.DropForced // whoever else may have seen it
+	}
 	g.lane.known = true
 	g.lane.set(s.time, 0)
 }

@@ -2,8 +2,11 @@ package collector
 
 import (
 	"testing"
+	"time"
 
+	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
+	"gilscope/probes"
 )
 
 // A thread whose switch-in was not reported cannot have had the CPU that it
@@ -47,5 +50,58 @@ func TestChangesAreOfThreadStates(t *testing.T) {
 	}
 	if n := b.g.totals; n.takes != 5 || n.changes != 2 {
 		t.Errorf("%d takes, %d changes; want 5 and 2", n.takes, n.changes)
+	}
+}
+
+// A timer that fires while another thread is on its way to sleep on the GIL, or
+// wakes somebody on another GIL, is no drop: the slice has expired.
+func TestTimerWhileAnotherIsInAFutexCall(t *testing.T) {
+	const slice = 5_100_000
+	for _, c := range []struct {
+		name  string
+		op    uint8
+		place uint8
+		asked bool
+	}{
+		{"another goes to sleep", opWaitBitset, 0, true},
+		{"a drop of another GIL", opWake, 1, true},
+		{"the drop", opWake, 0, false},
+	} {
+		b := newPipeline(t, probes.Waits)
+		p := b.s.d.procs[benchPID]
+		b.s.settle(p, []cpython.Interpreter{{Addr: 1, GIL: 1, Interval: 5 * time.Millisecond}, {Addr: 2, GIL: 2, ID: 1, Interval: 5 * time.Millisecond}})
+		p.places[0].gil.words, p.places[1].gil.words = true, true
+		b.records, b.at = nil, benchBegin
+		held := probes.Rec{Flags: probes.FlagGIL | probes.FlagLocked, HolderTid: benchPID, Switches: 7}
+		b.comes(0, benchPID+1)
+		b.blocks(held, 0, benchPID+1)
+		b.at += slice
+		fields := held
+		fields.Place = c.place
+		wake := b.add(fields, probes.KindWaking, 1, benchPID+2, benchPID+1)
+		wake.Word, wake.Op, wake.Flags = wordCondLo, c.op, wake.Flags|probes.FlagPrev
+		b.comes(0, benchPID+1)
+		for _, r := range b.records {
+			b.s.d.record(r)
+		}
+		if got := p.thread(benchPID).asked; got != c.asked {
+			t.Errorf("%s: the holder was asked to drop: %v", c.name, got)
+		}
+	}
+}
+
+// Where the probes see drops, they tell who was asked.
+func TestDropsTellWhoWasAsked(t *testing.T) {
+	b := newBench(true)
+	for _, c := range []struct {
+		reason trace.DropReason
+		before bool
+		want   bool
+	}{{trace.DropForced, false, true}, {trace.DropVoluntary, true, false}, {trace.DropUnknown, true, true}, {trace.DropUnknown, false, false}} {
+		b.p.thread(11).asked = c.before
+		b.g.drops(b.p.thread(11), sample{time: 100 * us, holder: 11, switches: 7}, c.reason)
+		if got := b.p.thread(11).asked; got != c.want {
+			t.Errorf("reason %d, asked %v before: asked %v after", c.reason, c.before, got)
+		}
 	}
 }
