@@ -84,7 +84,13 @@ func startRecorder(t testing.TB, path string, cmd *exec.Cmd) *recorder {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.cmd.Process.Kill(); <-r.ended })
+	t.Cleanup(func() {
+		r.cmd.Process.Kill()
+		<-r.ended
+		if t.Failed() {
+			keep(t, r.trace)
+		}
+	})
 	live := make(chan struct{})
 	go r.listen(bufio.NewScanner(pipe), live)
 	select {
@@ -155,6 +161,20 @@ func startProgram(t testing.TB, in testpy.Interpreter, program string) *testpy.P
 		t.Fatal(err)
 	}
 	return testpy.StartScript(t, in, script, strings.Fields(args)...)
+}
+
+// keep copies a recording of a failed test to the folder $GILSCOPE_KEEP, if it is set.
+func keep(t testing.TB, path string) {
+	dir := os.Getenv("GILSCOPE_KEEP")
+	data, err := os.ReadFile(path)
+	if dir == "" || err != nil {
+		return
+	}
+	kept := filepath.Join(dir, fmt.Sprintf("%s-%d.pftrace", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano()))
+	if err := os.WriteFile(kept, data, 0o600); err != nil {
+		t.Logf("keep the recording of a failed test: %v", err)
+	}
+	t.Logf("kept %s", kept)
 }
 
 // recordTruth runs a truth program and records it for a while.
