@@ -46,6 +46,27 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct inode {
+	unsigned short i_mode;
+} CORE;
+
+struct file {
+	struct inode *f_inode;
+} CORE;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} CORE;
+
+struct files_struct {
+	struct fdtable *fdt;
+} CORE;
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+} CORE;
+
 struct task_struct {
 	unsigned int __state;
 	int exit_state;
@@ -56,6 +77,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+	struct files_struct *files;
+	struct sched_entity se;
 	struct thread_struct thread;
 } CORE;
 
@@ -79,7 +102,15 @@ struct perf_ctx {
 	u64 addr;
 };
 
-#define NR_FUTEX 202
+#define NR_FUTEX       202
+#define NR_CLOSE       3
+#define NR_POLL	       7
+#define NR_SELECT      23
+#define NR_EPOLL_WAIT  232
+#define NR_PSELECT6    270
+#define NR_PPOLL       271
+#define NR_EPOLL_PWAIT 281
+#define NR_EPOLL_PWAIT2 441
 #define USER_MODE(regs) ((regs)->cs & 3)
 
 #endif
