@@ -28,6 +28,7 @@ type dispatcher struct {
 	onBrake    func(*process, trace.Time)
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
+	loops      loopWatch
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -69,6 +70,10 @@ func (d *dispatcher) record(r probes.Record) {
 		d.exec(p, r)
 	case probes.KindExit:
 		d.exit(p, r)
+	case probes.KindLoop:
+		d.loopTold(p, r)
+	case probes.KindBlock:
+		d.loopBlocked(p, r)
 	}
 }
 
@@ -106,6 +111,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	if r.Flags&probes.FlagPrev != 0 {
 		if t := d.join(p, r.Tid); t != nil {
 			d.leaves(p, t, r, before)
+			d.loopLeaves(p, t, r)
 		}
 	}
 	next := int32(trace.OtherTID)
@@ -119,6 +125,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 				g.getsCPU(t, at)
 			}
 			t.lastIn = at
+			t.loop.getsCPU(at, t.woken)
 		}
 	}
 	d.events++
@@ -236,8 +243,10 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	if r.Flags&probes.FlagKernel != 0 {
 		mode = trace.ModeKernel
 	}
+	stack := p.stacks.withNative(r)
 	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.CPUSample, CPU: r.Cpu, TID: t.tid,
-		Stack: p.stacks.withNative(r), Arg: int64(mode)})
+		Stack: stack, Arg: int64(mode)})
+	d.loopSampled(p, t, r, stack)
 	if g := p.gilOf(r); g != nil {
 		g.sampled(sampleOf(r))
 	}
