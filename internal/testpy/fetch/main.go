@@ -1,6 +1,6 @@
 // Command fetch gets what the tests of gilscope trace and no package manager
 // installs side by side: interpreters of several builders (see testpy.Matrix)
-// and gunicorn. Each thing is made beside its place and renamed at the end:
+// gunicorn, and servers on event loops. Each thing is made beside its place and renamed at the end:
 // half of one is never found. What is there already is left alone.
 //
 //	go run ./internal/testpy/fetch [-dir DIR] [NAME...]
@@ -37,6 +37,7 @@ var things = []thing{
 	{"embedded", false, embedded},
 	{"3.13t", false, freeThreaded("3.13")},
 	{"gunicorn-" + testpy.GunicornVersion, false, gunicorn},
+	{testpy.AsyncServersFolder, false, asyncServers},
 }
 
 func main() {
