@@ -19,12 +19,12 @@ type Analyzer struct {
 // put into the report.
 var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
+	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 
 // unfilled are the sections of the schema that no analyzer fills yet.
 var unfilled = []Skipped{
-	{"loops", "this version does not observe event loops"},
 	{"executors", "this version does not observe executors"},
 	{"locks", "this version does not observe locks other than the GIL"},
 	{"deadlocks", "needs lock waits, which this version does not observe"},

@@ -46,6 +46,31 @@ var Metrics = []Metric{
 	{"gil.wait.share", "part of the recording in which at least one thread waited for the GIL", Percent, waitShare},
 	{"gil.hold.p99", "99th percentile of GIL holds (detail full)", Duration, holdP99},
 	{"gil.hold.max", "longest GIL hold (detail full)", Duration, holdMax},
+	{"loop.block.max", "longest block of an event loop", Duration, func(r *Report) reading {
+		return loopReading(r, func(l *LoopRow) (v float64) {
+			for i := range l.Blocks {
+				v = max(v, float64(l.Blocks[i].DurationNS))
+			}
+			return v
+		})
+	}},
+	{"loop.block.count", "blocks of all event loops", Count, func(r *Report) reading {
+		n := 0
+		for i := range r.Loops {
+			n += len(r.Loops[i].Blocks)
+		}
+		sum := loopReading(r, func(*LoopRow) float64 { return 0 })
+		sum.value = float64(n)
+		return sum
+	}},
+	{"loop.utilization", "part of the time in which the busiest event loop did not wait for events", Percent, func(r *Report) reading {
+		return loopReading(r, func(l *LoopRow) float64 {
+			if l.Utilization == nil {
+				return 0
+			}
+			return *l.Utilization
+		})
+	}},
 	{"recording.lost", "events that were lost", Count, func(r *Report) reading { return reading{value: float64(r.Recording.LostEvents)} }},
 }
 
@@ -56,6 +81,18 @@ func metric(name string) (Metric, bool) {
 		}
 	}
 	return Metric{}, false
+}
+
+// loopReading is the highest value of all event loops.
+func loopReading(r *Report, of func(*LoopRow) float64) reading {
+	if len(r.Loops) == 0 {
+		return reading{why: "no event loop was recorded"}
+	}
+	worst := 0.0
+	for i := range r.Loops {
+		worst = max(worst, of(&r.Loops[i]))
+	}
+	return reading{value: worst}
 }
 
 // percentile is the highest of all waits together and of each GIL with enough

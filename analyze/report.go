@@ -13,7 +13,7 @@ type Report struct {
 	Processes []Process   `json:"processes"`
 	Threads   []ThreadRow `json:"threads"`
 	GIL       []GILRow    `json:"gil"`
-	Loops     []struct{}  `json:"loops"`
+	Loops     []LoopRow   `json:"loops"`
 	Executors []struct{}  `json:"executors"`
 	Locks     []struct{}  `json:"locks"`
 	Deadlocks []struct{}  `json:"deadlocks"`
@@ -225,7 +225,7 @@ type Skipped struct {
 func newReport() *Report {
 	return &Report{
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
-		Loops: []struct{}{}, Executors: []struct{}{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
+		Loops: []LoopRow{}, Executors: []struct{}{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},
 	}

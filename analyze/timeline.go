@@ -124,6 +124,16 @@ func (tl *Timeline) Full(pid int32) bool {
 	return (all.full() || own.full()) && !all.waits() && !own.waits()
 }
 
+// HasLoops says whether an event loop was recorded.
+func (tl *Timeline) HasLoops() bool {
+	for i := range tl.Trace.Notes {
+		if tl.Trace.Notes[i].Name == trace.NoteLoop {
+			return true
+		}
+	}
+	return false
+}
+
 // FullShare is the part of a process's recorded time at detail full; nil where
 // the trace does not tell its levels.
 func (tl *Timeline) FullShare(pid int32) *float64 {

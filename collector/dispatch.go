@@ -29,6 +29,7 @@ type dispatcher struct {
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
 	losses     losses
+	loops      loopWatch
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -76,6 +77,10 @@ func (d *dispatcher) record(r probes.Record) {
 		d.exec(p, r)
 	case probes.KindExit:
 		d.exit(p, r)
+	case probes.KindLoop:
+		d.loopTold(p, r)
+	case probes.KindBlock:
+		d.loopBlocked(p, r)
 	}
 }
 
@@ -113,6 +118,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	if r.Flags&probes.FlagPrev != 0 {
 		if t := d.join(p, r.Tid); t != nil {
 			d.leaves(p, t, r, before)
+			d.loopLeaves(p, t, r)
 		}
 	}
 	next := int32(trace.OtherTID)
@@ -126,6 +132,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 				g.getsCPU(t, at)
 			}
 			t.lastIn = at
+			t.loop.getsCPU(at, t.woken)
 		}
 	}
 	d.events++
@@ -249,8 +256,10 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	if r.Flags&probes.FlagKernel != 0 {
 		mode = trace.ModeKernel
 	}
+	stack := p.stacks.withNative(r)
 	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.CPUSample, CPU: r.Cpu, TID: t.tid,
-		Stack: p.stacks.withNative(r), Arg: int64(mode)})
+		Stack: stack, Arg: int64(mode)})
+	d.loopSampled(p, t, r, stack)
 	if g := p.gilOf(r); g != nil {
 		g.sampled(sampleOf(r))
 	}

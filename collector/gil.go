@@ -250,6 +250,7 @@ func (g *gil) waitEnds(t *thread, end trace.Time, how trace.WaitOutcome) {
 		g.asks(t, w.last, w.expired, 0) // answered so soon that it did not sleep again
 	}
 	end = max(end, w.begin+1, w.sleep)
+	t.loop.waited(w.begin, end)
 	g.emit(trace.Event{Time: end, Kind: trace.GILWaitEnd, TID: t.tid, Arg: int64(how)})
 	g.waiters.change(end, -1)
 	*w = wait{}

@@ -35,6 +35,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	p.stub = false
 	for _, t := range p.threads {
 		p.threadEnds(t, at, trace.WaitExit)
+		d.loopEnds(p, t, at)
 		if t.tid != p.pid {
 			d.drop(t)
 		}
@@ -53,6 +54,7 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
 		p.threadEnds(t, at, trace.WaitExit)
+		d.loopEnds(p, t, at)
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
 		t.ended = at
 		p.ending++
@@ -74,6 +76,7 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 	for _, t := range p.threads {
 		p.threadEnds(t, at, how)
+		d.loopEnds(p, t, at)
 	}
 	for _, g := range p.gils() {
 		g.flushHandOff()

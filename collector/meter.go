@@ -99,6 +99,6 @@ func (s *session) sayCost(over time.Duration) {
 		text = fmt.Sprintf("%.2f%%", switches*100)
 	}
 	recorder := float64(cpuTime()) / float64(max(over, 1))
-	fmt.Fprintf(s.o.Words, "cost, of one CPU: context switches %s, probes %.2f%% (%d hits), the recorder itself %.1f%%\n",
+	fmt.Fprintf(s.o.Words, "cost, of one CPU: context switches and system calls %s, probes %.2f%% (%d hits), the recorder itself %.1f%%\n",
 		text, probes*100, s.meter.hits, recorder*100)
 }

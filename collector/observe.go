@@ -36,6 +36,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	s.noteTarget(p, p.since, interps[0])
 	s.noteDetail(p, p.since)
 	s.name(p)
+	s.findLoops(p)
 	return nil
 }
 

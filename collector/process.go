@@ -25,6 +25,7 @@ type process struct {
 	since    trace.Time // when places was made
 	threads  map[int32]*thread
 	stacks   *stacks
+	tasks    cpython.Tasks
 	parent   int32
 	method   string // how it was started, see trace.NoteStarted; "" if it ran before
 	role     string

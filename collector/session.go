@@ -25,8 +25,10 @@ type Options struct {
 	Backend      probes.Backend
 	SampleHz     int
 	RingBytes    int
-	MaxBytes     int64   // of the trace, after which the recording ends; of what a flight recorder keeps; 0: no limit
-	MaxOverhead  float64 // detail auto: share of time that probes may cost a process
+	Block        time.Duration // iterations of event loops that take so long are blocks; 0: 50 ms
+	NoLoops      bool          // event loops are not recorded
+	MaxBytes     int64         // of the trace, after which the recording ends; of what a flight recorder keeps; 0: no limit
+	MaxOverhead  float64       // detail auto: share of time that probes may cost a process
 	NoCallstacks bool
 	RedactPaths  bool // no directory comes into the trace
 	Force        bool // record a target that is being traced
@@ -60,25 +62,26 @@ const readEvery = 50 * time.Millisecond
 
 // session is one recording.
 type session struct {
-	o       Options
-	probes  *probes.Session
-	w       *trace.Writer
-	file    *os.File // nil: a flight recorder
-	flight  *flight  // nil: none
-	d       *dispatcher
-	ends    *ends
-	batch   probes.Batch
-	alive   int
-	begun   time.Time
-	clocked time.Time
-	looked  time.Time
-	emptied time.Time // what was in the ring by then has been read
-	meter   meter
-	perHit  map[cpython.Cost]time.Duration // with its record
-	starts  []*starting                    // execed, interpreter not found yet
-	stub    bool                           // the launched command has not become itself yet
-	prog    progress
-	sum     Summary
+	o           Options
+	probes      *probes.Session
+	w           *trace.Writer
+	file        *os.File // nil: a flight recorder
+	flight      *flight  // nil: none
+	d           *dispatcher
+	ends        *ends
+	batch       probes.Batch
+	alive       int
+	begun       time.Time
+	clocked     time.Time
+	looked      time.Time
+	emptied     time.Time // what was in the ring by then has been read
+	meter       meter
+	perHit      map[cpython.Cost]time.Duration // with its record
+	starts      []*starting                    // execed, interpreter not found yet
+	loopsFailed bool                           // and somebody was told
+	stub        bool                           // the launched command has not become itself yet
+	prog        progress
+	sum         Summary
 }
 
 // Record makes one recording, from attaching to the footer. It ends with the
@@ -189,6 +192,7 @@ func (s *session) create() error {
 	}
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
 	s.d.onRefused = s.refused
+	s.d.loops = s.loopWatch()
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},

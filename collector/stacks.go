@@ -18,6 +18,7 @@ type stacks struct {
 	paths      paths
 	codes      map[cpython.CodeKey]*cpython.Code // nil: could not be read
 	frames     map[frameKey]trace.FrameID
+	about      map[trace.FrameID]frameAbout
 	natives    map[nativeKey]trace.FrameID
 	known      map[uint64]known
 	ids        []trace.FrameID
@@ -39,6 +40,8 @@ type nativeKey struct {
 // known is a stack that the probes have sent with its frames.
 type known struct {
 	frames []trace.FrameID
+	roles  role // of all frames
+	site   int  // depth of the frame that a block of a loop is named by
 	id     trace.StackID
 	ident  uint32 // of its code objects: the hash knows only their addresses
 }
@@ -61,6 +64,7 @@ func newStacks(py *cpython.Process, w *trace.Writer, parent *stacks) *stacks {
 		py: py, w: w, parent: parent,
 		codes:   map[cpython.CodeKey]*cpython.Code{},
 		frames:  map[frameKey]trace.FrameID{},
+		about:   map[trace.FrameID]frameAbout{},
 		natives: map[nativeKey]trace.FrameID{},
 		known:   map[uint64]known{},
 	}
@@ -106,11 +110,14 @@ func (s *stacks) lookup(st probes.Stack) known {
 	k.frames = make([]trace.FrameID, len(st.Frames))
 	for i := range st.Frames {
 		k.frames[i] = s.frame(&st.Frames[i])
+		k.roles |= s.about[k.frames[i]].role
 	}
 	if st.Cut {
+		k.roles |= roleCut
 		k.frames = append(k.frames, s.w.Frame(trace.Frame{Function: s.w.String("[truncated]")}))
 	}
 	k.id = s.w.Stack(k.frames)
+	k.site = s.site(k)
 	s.known[st.Hash] = k
 	return k
 }
@@ -147,11 +154,16 @@ func (s *stacks) resolve(key frameKey) trace.FrameID {
 		s.unresolved++
 		return s.w.Frame(trace.Frame{Function: s.w.String("[code object gone]")})
 	}
-	return s.w.Frame(trace.Frame{
+	id := s.w.Frame(trace.Frame{
 		Function: s.w.String(c.Function),
 		File:     s.w.String(s.paths.shown(c.File)),
 		Line:     int32(c.Line(key.lasti)),
 	})
+	if len(s.about) >= maxKnown {
+		clear(s.about)
+	}
+	s.about[id] = aboutFrame(c)
+	return id
 }
 
 func (s *stacks) code(key cpython.CodeKey) *cpython.Code {

@@ -15,6 +15,7 @@ type thread struct {
 	wait   wait
 	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
+	loop   *loop      // nil: it is no event loop
 	fired  trace.Time // begin of the wait or hold of which an alarm has told
 }
 

@@ -17,8 +17,9 @@ type Trigger struct {
 
 // Metrics that a Trigger may watch.
 const (
-	MetricWait = "gil.wait"
-	MetricHold = "gil.hold" // detail full
+	MetricWait  = "gil.wait"
+	MetricHold  = "gil.hold" // detail full
+	MetricBlock = "loop.block"
 )
 
 // ParseTrigger reads METRIC>DURATION, such as gil.wait>500ms.
@@ -28,8 +29,8 @@ func ParseTrigger(s string) (Trigger, error) {
 	if !ok {
 		return Trigger{}, fmt.Errorf("%q: write METRIC>DURATION, such as gil.wait>500ms", s)
 	}
-	if metric != MetricWait && metric != MetricHold {
-		return Trigger{}, fmt.Errorf("%q: there is no metric %q; use %s or %s", s, metric, MetricWait, MetricHold)
+	if metric != MetricWait && metric != MetricHold && metric != MetricBlock {
+		return Trigger{}, fmt.Errorf("%q: there is no metric %q; use %s, %s or %s", s, metric, MetricWait, MetricHold, MetricBlock)
 	}
 	over, err := time.ParseDuration(limit)
 	if err != nil || over <= 0 {
@@ -40,8 +41,8 @@ func ParseTrigger(s string) (Trigger, error) {
 
 // alarm watches for what triggers name.
 type alarm struct {
-	wait, hold trace.Time // the shortest limit of each metric, 0: none
-	fired      string     // why; "" as long as nothing happened
+	wait, hold, block trace.Time // the shortest limit of each metric, 0: none
+	fired             string     // why; "" as long as nothing happened
 }
 
 // newAlarm is nil if there is nothing to watch for.
@@ -52,8 +53,11 @@ func newAlarm(triggers []Trigger) *alarm {
 	a := &alarm{}
 	for _, t := range triggers {
 		limit := &a.wait
-		if t.Metric == MetricHold {
+		switch t.Metric {
+		case MetricHold:
 			limit = &a.hold
+		case MetricBlock:
+			limit = &a.block
 		}
 		if *limit == 0 || trace.Time(t.Over) < *limit {
 			*limit = trace.Time(t.Over)
@@ -74,6 +78,10 @@ func (a *alarm) ended(p *process, e *trace.Event) {
 		if t := p.thread(e.TID); t != nil {
 			a.check(t, MetricHold, a.hold, t.since, e.Time)
 		}
+	case trace.LoopBlockEnd:
+		if t := p.thread(e.TID); t != nil && t.loop != nil {
+			a.check(t, MetricBlock, a.block, t.loop.it.begin, e.Time)
+		}
 	}
 }
 
@@ -90,6 +98,9 @@ func (a *alarm) goingOn(d *dispatcher, at trace.Time) {
 			}
 			if t.holds != nil {
 				a.check(t, MetricHold, a.hold, t.since, at)
+			}
+			if t.loop.busySince() != 0 {
+				a.check(t, MetricBlock, a.block, t.loop.busySince(), at)
 			}
 		}
 	}

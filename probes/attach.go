@@ -123,6 +123,7 @@ func describe(p *cpython.Process) *bpfTarget {
 		CodeFirstLine: l.CodeFirstLine, CodeFilename: l.CodeFilename, CodeName: name,
 		CodeTlbc: l.CodeTLBC, FrameTlbc: l.FrameTLBC, CondShift: condShift(p.Libc()),
 		CodeLineTable: l.CodeLineTable, CodeAdaptive: l.CodeAdaptive, ObType: l.ObType,
+		GcCollecting: l.GCCollecting, GcInRuntime: bit(l.GCInRuntime), RunningTask: p.Tasks().Running,
 		Window: bit(l.InstrUnit == 0), // frames were objects of their own while f_lasti was a number
 	}
 }

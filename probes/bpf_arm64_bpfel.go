@@ -31,6 +31,47 @@ type bpfFrame struct {
 	Ident uint32
 }
 
+type bpfLoop struct {
+	_        structs.HostLayout
+	Told     bpfLoopTold
+	Begin    uint64
+	Cpu      uint64
+	Entered  uint64
+	Deadline uint64
+	InAt     uint64
+	InCpu    uint64
+	Tgid     uint32
+	Nr       int32
+	Fd       int32
+	On       uint32
+	Asked    uint32
+	Strays   uint32
+}
+
+type bpfLoopAt struct {
+	_     structs.HostLayout
+	Begin uint64
+	Task  uint64
+	Cpu   uint64
+	Nr    int32
+	Fd    int32
+	Mode  uint16
+	Gc    uint16
+	Pad   uint32
+}
+
+type bpfLoopTold struct {
+	_          structs.HostLayout
+	Since      uint64
+	Busy       uint64
+	Idle       uint64
+	Iterations uint64
+	Events     uint64
+	LateMax    uint64
+	Nr         int32
+	Pad        uint32
+}
+
 type bpfNsThread struct {
 	_    structs.HostLayout
 	Tgid uint32
@@ -76,12 +117,15 @@ const (
 	bpfRecKindREC_EXEC   bpfRecKind = 9
 	bpfRecKindREC_BRAKE  bpfRecKind = 10
 	bpfRecKindREC_EXIT   bpfRecKind = 11
+	bpfRecKindREC_LOOP   bpfRecKind = 12
+	bpfRecKindREC_BLOCK  bpfRecKind = 13
 )
 
 type bpfScratch struct {
 	_      structs.HostLayout
 	Rec    bpfRec
-	Data   [2592]uint8
+	Data   [2632]uint8
+	At     bpfLoopAt
 	Window [128]uint64
 	Base   uint64
 	Len    uint32
@@ -136,6 +180,10 @@ type bpfTarget struct {
 	FrameTlbc      uint32
 	CondShift      uint32
 	Window         uint32
+	RunningTask    uint32
+	GcCollecting   uint32
+	GcInRuntime    uint32
+	Pad            uint32
 	_              [4]byte
 	Places         [32]struct {
 		_      structs.HostLayout
@@ -168,6 +216,8 @@ type bpfUsage struct {
 const (
 	bpfMapCounters          = "counters"
 	bpfMapHostTids          = "host_tids"
+	bpfMapLoopScratches     = "loop_scratches"
+	bpfMapLoops             = "loops"
 	bpfMapRing              = "ring"
 	bpfMapScratches         = "scratches"
 	bpfMapTargets           = "targets"
@@ -177,6 +227,8 @@ const (
 	bpfProgCondTimedwait    = "cond_timedwait"
 	bpfProgCpuSample        = "cpu_sample"
 	bpfProgDropGil          = "drop_gil"
+	bpfProgLoopGoesOn       = "loop_goes_on"
+	bpfProgLoopWaits        = "loop_waits"
 	bpfProgSchedProcessExec = "sched_process_exec"
 	bpfProgSchedProcessExit = "sched_process_exit"
 	bpfProgSchedProcessFork = "sched_process_fork"
@@ -184,8 +236,12 @@ const (
 	bpfProgSchedWaking      = "sched_waking"
 	bpfProgTakeGil          = "take_gil"
 	bpfProgTakeGilReturn    = "take_gil_return"
+	bpfVarBlockNs           = "block_ns"
 	bpfVarDescribeFrame     = "describe_frame"
 	bpfVarDescribeKind      = "describe_kind"
+	bpfVarDescribeLoopAt    = "describe_loop_at"
+	bpfVarDescribeLoopTold  = "describe_loop_told"
+	bpfVarFindLoops         = "find_loops"
 	bpfVarLook              = "look"
 	bpfVarWakeAt            = "wake_at"
 )
@@ -236,6 +292,8 @@ type bpfProgramSpecs struct {
 	CondTimedwait    *ebpf.ProgramSpec `ebpf:"cond_timedwait"`
 	CpuSample        *ebpf.ProgramSpec `ebpf:"cpu_sample"`
 	DropGil          *ebpf.ProgramSpec `ebpf:"drop_gil"`
+	LoopGoesOn       *ebpf.ProgramSpec `ebpf:"loop_goes_on"`
+	LoopWaits        *ebpf.ProgramSpec `ebpf:"loop_waits"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.ProgramSpec `ebpf:"sched_process_fork"`
@@ -249,23 +307,29 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	HostTids  *ebpf.MapSpec `ebpf:"host_tids"`
-	Ring      *ebpf.MapSpec `ebpf:"ring"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	Targets   *ebpf.MapSpec `ebpf:"targets"`
-	Threads   *ebpf.MapSpec `ebpf:"threads"`
-	Usages    *ebpf.MapSpec `ebpf:"usages"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	HostTids      *ebpf.MapSpec `ebpf:"host_tids"`
+	LoopScratches *ebpf.MapSpec `ebpf:"loop_scratches"`
+	Loops         *ebpf.MapSpec `ebpf:"loops"`
+	Ring          *ebpf.MapSpec `ebpf:"ring"`
+	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
+	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	Threads       *ebpf.MapSpec `ebpf:"threads"`
+	Usages        *ebpf.MapSpec `ebpf:"usages"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
-	DescribeFrame *ebpf.VariableSpec `ebpf:"describe_frame"`
-	DescribeKind  *ebpf.VariableSpec `ebpf:"describe_kind"`
-	Look          *ebpf.VariableSpec `ebpf:"look"`
-	WakeAt        *ebpf.VariableSpec `ebpf:"wake_at"`
+	BlockNs          *ebpf.VariableSpec `ebpf:"block_ns"`
+	DescribeFrame    *ebpf.VariableSpec `ebpf:"describe_frame"`
+	DescribeKind     *ebpf.VariableSpec `ebpf:"describe_kind"`
+	DescribeLoopAt   *ebpf.VariableSpec `ebpf:"describe_loop_at"`
+	DescribeLoopTold *ebpf.VariableSpec `ebpf:"describe_loop_told"`
+	FindLoops        *ebpf.VariableSpec `ebpf:"find_loops"`
+	Look             *ebpf.VariableSpec `ebpf:"look"`
+	WakeAt           *ebpf.VariableSpec `ebpf:"wake_at"`
 }
 
 // bpfObjects contains all objects after they have been loaded into the kernel.
@@ -288,19 +352,23 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	Counters  *ebpf.Map `ebpf:"counters"`
-	HostTids  *ebpf.Map `ebpf:"host_tids"`
-	Ring      *ebpf.Map `ebpf:"ring"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	Targets   *ebpf.Map `ebpf:"targets"`
-	Threads   *ebpf.Map `ebpf:"threads"`
-	Usages    *ebpf.Map `ebpf:"usages"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	HostTids      *ebpf.Map `ebpf:"host_tids"`
+	LoopScratches *ebpf.Map `ebpf:"loop_scratches"`
+	Loops         *ebpf.Map `ebpf:"loops"`
+	Ring          *ebpf.Map `ebpf:"ring"`
+	Scratches     *ebpf.Map `ebpf:"scratches"`
+	Targets       *ebpf.Map `ebpf:"targets"`
+	Threads       *ebpf.Map `ebpf:"threads"`
+	Usages        *ebpf.Map `ebpf:"usages"`
 }
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Counters,
 		m.HostTids,
+		m.LoopScratches,
+		m.Loops,
 		m.Ring,
 		m.Scratches,
 		m.Targets,
@@ -313,10 +381,14 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
-	DescribeFrame *ebpf.Variable `ebpf:"describe_frame"`
-	DescribeKind  *ebpf.Variable `ebpf:"describe_kind"`
-	Look          *ebpf.Variable `ebpf:"look"`
-	WakeAt        *ebpf.Variable `ebpf:"wake_at"`
+	BlockNs          *ebpf.Variable `ebpf:"block_ns"`
+	DescribeFrame    *ebpf.Variable `ebpf:"describe_frame"`
+	DescribeKind     *ebpf.Variable `ebpf:"describe_kind"`
+	DescribeLoopAt   *ebpf.Variable `ebpf:"describe_loop_at"`
+	DescribeLoopTold *ebpf.Variable `ebpf:"describe_loop_told"`
+	FindLoops        *ebpf.Variable `ebpf:"find_loops"`
+	Look             *ebpf.Variable `ebpf:"look"`
+	WakeAt           *ebpf.Variable `ebpf:"wake_at"`
 }
 
 // bpfPrograms contains all programs after they have been loaded into the kernel.
@@ -327,6 +399,8 @@ type bpfPrograms struct {
 	CondTimedwait    *ebpf.Program `ebpf:"cond_timedwait"`
 	CpuSample        *ebpf.Program `ebpf:"cpu_sample"`
 	DropGil          *ebpf.Program `ebpf:"drop_gil"`
+	LoopGoesOn       *ebpf.Program `ebpf:"loop_goes_on"`
+	LoopWaits        *ebpf.Program `ebpf:"loop_waits"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.Program `ebpf:"sched_process_fork"`
@@ -342,6 +416,8 @@ func (p *bpfPrograms) Close() error {
 		p.CondTimedwait,
 		p.CpuSample,
 		p.DropGil,
+		p.LoopGoesOn,
+		p.LoopWaits,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SchedProcessFork,

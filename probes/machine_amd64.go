@@ -24,3 +24,6 @@ var kinds = []kind{
 	{cpython.Emulated, hitEmulated, func() uintptr { return addrEmulated() + skipMove }},
 	{cpython.SingleStepped, hitSingleStepped, func() uintptr { return addrSingleStepped() + skipMove }},
 }
+
+// callNumbers are the numbers of x86-64 by those of this machine; nil: they are the same.
+var callNumbers map[int32]int32

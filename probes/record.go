@@ -26,6 +26,8 @@ const (
 	KindExec   = uint8(bpfRecKindREC_EXEC)
 	KindBrake  = uint8(bpfRecKindREC_BRAKE)
 	KindExit   = uint8(bpfRecKindREC_EXIT)
+	KindLoop   = uint8(bpfRecKindREC_LOOP)
+	KindBlock  = uint8(bpfRecKindREC_BLOCK)
 )
 
 // Flags of records, see bpf/wire.h.
@@ -37,6 +39,7 @@ const (
 	FlagLast     = 1 << 4     // exit: the process ended with this thread
 	FlagKernel   = 1 << 5     // sample: the CPU was in the kernel
 	FlagLocked   = 1 << 6     // somebody holds the GIL
+	FlagLoop     = 1 << 7     // At is valid
 	FlagFollowed = FlagNext   // fork: the child is a target too
 	FlagShared   = FlagAsleep // fork: the child runs in its parent's memory until it execs
 )
@@ -50,9 +53,10 @@ const (
 // and are valid until the next call of Session.Read with that batch.
 type Record struct {
 	*Rec
-	Own    Stack  // Python stack of Tid
-	Holder Stack  // Python stack of the GIL's holder
-	Stack  []byte // native stack of Tid from Sp up
+	Own    Stack   // Python stack of Tid
+	Holder Stack   // Python stack of the GIL's holder
+	Stack  []byte  // native stack of Tid from Sp up; of KindLoop, see Record.Told
+	At     *LoopAt // where in its iteration a loop is; nil: not of a loop
 }
 
 // Stack is a Python stack, leaf first. Without frames it is one that an earlier
@@ -73,14 +77,19 @@ func decode(b []byte) (Record, error) {
 		return Record{}, fmt.Errorf("record of %d bytes: shorter than its header", len(b))
 	}
 	r := Record{Rec: (*Rec)(unsafe.Pointer(&b[0]))}
-	own, holder := int(r.Nframes)*frameSize, int(r.Hframes)*frameSize
-	if recSize+own+holder+int(r.Nstack) > len(b) {
-		return Record{}, fmt.Errorf("record of kind %d has %d bytes, its header says %d", r.Kind, len(b),
-			recSize+own+holder+int(r.Nstack))
+	own, holder, at := int(r.Nframes)*frameSize, int(r.Hframes)*frameSize, 0
+	if r.Flags&FlagLoop != 0 {
+		at = loopAtSize
+	}
+	if need := recSize + own + holder + int(r.Nstack) + at; need > len(b) {
+		return Record{}, fmt.Errorf("record of kind %d has %d bytes, its header says %d", r.Kind, len(b), need)
 	}
 	r.Own = stack(b[recSize : recSize+own])
 	r.Holder = stack(b[recSize+own : recSize+own+holder])
 	r.Stack = b[recSize+own+holder : recSize+own+holder+int(r.Nstack)]
+	if at != 0 {
+		r.At = (*LoopAt)(unsafe.Pointer(&b[recSize+own+holder+int(r.Nstack)]))
+	}
 	return r, nil
 }
 
@@ -175,11 +184,12 @@ func (b *Batch) Next(all bool) (Record, bool) {
 }
 
 // Urgent says that a record which was held back tells of a process that began,
-// became another program, or ended: the reader should not sleep on it.
+// became another program, or ended, or asks whether a thread is a loop: the reader
+// should not sleep on it.
 func (b *Batch) Urgent() bool {
 	for _, r := range b.refs[b.next:] {
 		h := (*Rec)(unsafe.Pointer(&b.arena[r.off]))
-		if h.Kind == KindExec || h.Kind == KindBrake || h.Kind == KindFork && h.Arg != h.Tgid || h.Kind == KindExit && h.Flags&FlagLast != 0 {
+		if h.Kind == KindExec || h.Kind == KindBrake || h.Kind == KindFork && h.Arg != h.Tgid || h.Kind == KindExit && h.Flags&FlagLast != 0 || b.asks(r) {
 			return true
 		}
 	}
@@ -201,6 +211,16 @@ func (b *Batch) Until() uint64 {
 // Braked are the processes whose KindBrake was read just now, before it is its
 // turn: until their probes are off, each hit costs and tells nothing.
 func (b *Batch) Braked() []uint32 { return b.braked }
+
+// asks says of a record whether it asks about a thread that may be a loop.
+func (b *Batch) asks(r ref) bool {
+	h := (*Rec)(unsafe.Pointer(&b.arena[r.off]))
+	if h.Kind != KindSwitch || h.Flags&FlagLoop == 0 {
+		return false
+	}
+	rec, err := decode(b.arena[r.off : r.off+r.len])
+	return err == nil && rec.At.Begin == 0
+}
 
 // Len is how many records the batch holds that were not consumed.
 func (b *Batch) Len() int { return len(b.refs) - b.next }

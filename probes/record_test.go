@@ -43,6 +43,47 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestDecodeLoop: where a loop is stands behind the native stack, and what it did in
+// place of that.
+func TestDecodeLoop(t *testing.T) {
+	b := entry(Rec{Kind: KindSample, Nframes: 1, Nstack: 16, Flags: FlagLoop}, 1+1+(loopAtSize+frameSize-1)/frameSize)
+	*(*LoopAt)(unsafe.Pointer(&b[recSize+2*frameSize])) = LoopAt{Begin: 7, Nr: -1}
+	r, err := decode(b)
+	if err != nil || r.At == nil || r.At.Begin != 7 || r.At.Nr != -1 || r.Told() != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := decode(b[:recSize+2*frameSize+loopAtSize-8]); err == nil {
+		t.Error("a record without all of its loop was taken")
+	}
+	b = entry(Rec{Kind: KindLoop, Nstack: uint16(loopToldSize)}, (loopToldSize+frameSize-1)/frameSize)
+	(*LoopTold)(unsafe.Pointer(&b[recSize])).Iterations = 9
+	if r, err = decode(b); err != nil || r.Told() == nil || r.Told().Iterations != 9 || r.At != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	r.Stack = r.Stack[:loopToldSize-1]
+	if r.Told() != nil {
+		t.Error("half of what a loop did was taken")
+	}
+}
+
+// TestUrgent: the reader does not sleep on the question whether a thread is a loop.
+func TestUrgent(t *testing.T) {
+	for _, c := range []struct {
+		begin uint64
+		want  bool
+	}{{0, true}, {7, false}} {
+		raw := entry(Rec{Kind: KindSwitch, Flags: FlagLoop, Ts: 5}, (loopAtSize+frameSize-1)/frameSize)
+		*(*LoopAt)(unsafe.Pointer(&raw[recSize])) = LoopAt{Begin: c.begin}
+		var b Batch
+		b.begin()
+		b.add(raw)
+		b.sort()
+		if got := b.Urgent(); got != c.want {
+			t.Errorf("begin %d: urgent %v", c.begin, got)
+		}
+	}
+}
+
 // TestDecodeRefuses what claims more than it has, and stacks without a tag.
 func TestDecodeRefuses(t *testing.T) {
 	if _, err := decode(entry(Rec{Nframes: 2}, 1)); err == nil {

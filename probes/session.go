@@ -22,8 +22,10 @@ var (
 
 // Options of a session.
 type Options struct {
-	SampleHz  int // CPU samples per second and CPU; 0: none
-	RingBytes int // size of the ring, a power of two; 0: 16 MiB; smaller if there is not enough memory
+	SampleHz  int           // CPU samples per second and CPU; 0: none
+	RingBytes int           // size of the ring, a power of two; 0: 16 MiB; smaller if there is not enough memory
+	Block     time.Duration // iterations of event loops that take so long are told of
+	NoLoops   bool          // event loops are not looked for
 }
 
 // Session is the loaded and attached programs, and the ring they write to.
@@ -35,7 +37,9 @@ type Session struct {
 	links  []closer         // of what serves all targets
 	hooks  map[int][]closer // by target
 	shared map[hookID]*sharedHook
-	usage  *ebpf.Memory // struct usage by the low bits of the pid
+	usage  *ebpf.Memory   // struct usage by the low bits of the pid
+	calls  []closer       // the programs on system calls, while there are loops
+	loops  map[int32]bool // by tid
 	leave  sync.WaitGroup
 	raw    ringbuf.Record
 	looks  uint32
@@ -52,7 +56,7 @@ func Open(o Options) (*Session, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: %s, built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel, needed)
 	}
-	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, shared: map[hookID]*sharedHook{}}
+	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, shared: map[hookID]*sharedHook{}, loops: map[int32]bool{}}
 	if err := s.load(o); err != nil {
 		return nil, err
 	}
@@ -67,6 +71,9 @@ func (s *Session) load(o Options) error {
 	spec, err := loadBpf()
 	if err != nil {
 		return fmt.Errorf("read BPF objects: %w", err)
+	}
+	if err := setLoops(spec, o); err != nil {
+		return err
 	}
 	if !s.multi {
 		for _, p := range spec.Programs {
@@ -226,6 +233,7 @@ func (s *Session) Detach() error {
 	for pid := range s.hooks {
 		errs = append(errs, s.Unhook(pid))
 	}
+	errs = append(errs, s.leaveCalls())
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}

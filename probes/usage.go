@@ -109,7 +109,7 @@ func (s *Session) MeasureRunTime() (io.Closer, error) {
 // rises only while MeasureRunTime is on.
 func (s *Session) RunTime() time.Duration {
 	var sum time.Duration
-	for _, p := range append(s.always(), s.objs.CpuSample) {
+	for _, p := range append(s.always(), s.objs.CpuSample, s.objs.LoopWaits, s.objs.LoopGoesOn) {
 		if st, err := p.Stats(); err == nil {
 			sum += st.Runtime
 		}

@@ -30,6 +30,7 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	if len(left) > 0 {
 		fmt.Fprintf(&b, "%s\n\n", markdown(strings.Join(left, ", ")+"."))
 	}
+	markdownLoops(&b, r, top)
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")
 	}

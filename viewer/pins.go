@@ -18,7 +18,7 @@ type Pin struct {
 // no room below them.
 const maxPinned = 8
 
-// Pins are the tracks of a trace that are worth the top of the page: all about
+// Pins are the tracks of a trace that are worth the top of the page: event loops and all about
 // the GIL if it is of one process; otherwise those of the GILs themselves. Of
 // more than maxPinned processes, the ones that waited longest are chosen, which
 // takes paths: the names of their tracks are all alike.
@@ -38,6 +38,9 @@ func Pins(tl *analyze.Timeline) []Pin {
 	}
 	switch {
 	case len(pids) < 2:
+		if tl.HasLoops() {
+			return []Pin{{Regex: "^loop [0-9]"}, {Regex: "^loop busy %"}, {Regex: "^GIL"}}
+		}
 		return []Pin{{Regex: "^GIL"}}
 	case len(pids) <= maxPinned:
 		return []Pin{{Regex: "^GIL (holder|waiters|busy)"}}

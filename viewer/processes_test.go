@@ -182,6 +182,7 @@ func TestPins(t *testing.T) {
 		want  string
 	}{
 		{"one process", load(t, "hog"), "[{^GIL false}]"},
+		{"a loop", load(t, "loops"), "[{^loop [0-9] false} {^loop busy % false} {^GIL false}]"},
 		{"a few", load(t, "family"), "[{^GIL (holder|waiters|busy) false}]"},
 	} {
 		if got := fmt.Sprint(Pins(analyze.Build(c.trace))); got != c.want {

@@ -58,6 +58,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 		p.line("")
 		p.line("%s.", strings.Join(left, ", "))
 	}
+	p.loops(r, top)
 	p.threads(r, top)
 	p.findings(r, top)
 	p.skipped(r)
@@ -109,9 +110,17 @@ func head(r *analyze.Report, f analyze.Finding) string {
 		s += fmt.Sprintf(", process %d", *f.PID)
 	}
 	if f.CostNS > 0 {
-		s += ", " + duration(f.CostNS) + " of waiting"
+		s += ", " + duration(f.CostNS) + " of " + costs(f)
 	}
 	return s
+}
+
+// costs says what a finding's cost is the time of.
+func costs(f analyze.Finding) string {
+	if strings.HasPrefix(f.Rule, "loop.") {
+		return "a busy loop"
+	}
+	return "waiting"
 }
 
 func (p *page) skipped(r *analyze.Report) {

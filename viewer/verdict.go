@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"fmt"
+	"strings"
 
 	"gilscope/analyze"
 )
@@ -22,6 +23,9 @@ func verdict(r *analyze.Report) string {
 			}
 		}
 	}
+	if f := worstLoop(r, waited); f != nil {
+		return fmt.Sprintf("%s. That kept the loop from its work for %s of %s.", sentence(f.Title), duration(f.CostNS), duration(r.Recording.DurationNS))
+	}
 	if waits == 0 {
 		return noWaits(r)
 	}
@@ -38,6 +42,26 @@ func verdict(r *analyze.Report) string {
 	}
 	return fmt.Sprintf("%s waited %s for the GIL in %s; %s, %s, %s waited for %s.",
 		who, duration(waited), over, part, duration(worst.WaitNS), waiter, at(worst.Holder))
+}
+
+// worstLoop is what an event loop was kept from its work by, if that cost more than
+// all waiting for the GIL.
+func worstLoop(r *analyze.Report, waited int64) *analyze.Finding {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if strings.HasPrefix(f.Rule, "loop.") && f.Severity != analyze.Info && (f.CostNS > waited || f.Rule == "loop.gil") {
+			return f
+		}
+	}
+	return nil
+}
+
+// sentence begins a text with a capital, unless it begins with a name.
+func sentence(s string) string {
+	if rest, ok := strings.CutPrefix(s, "the "); ok {
+		return "The " + rest
+	}
+	return s
 }
 
 // waiters says whose threads waited.

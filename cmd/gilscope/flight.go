@@ -34,7 +34,7 @@ func (o *flightFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.maxSize, "max-size", "", "end when the trace has this size, such as 100MB; with --keep: keep no more (default 256MB)")
 	f.DurationVar(&o.keep, "keep", 0, "flight recorder: keep the last part of this length in memory, such as 30s")
-	f.StringArrayVar(&o.trigger, "trigger", nil, "with --keep, write it when this happens: gil.wait>500ms, gil.hold>50ms (may be repeated)")
+	f.StringArrayVar(&o.trigger, "trigger", nil, "with --keep, write it when this happens: gil.wait>500ms, gil.hold>50ms, loop.block>1s (may be repeated)")
 	f.DurationVar(&o.after, "after", 2*time.Second, "with --keep, record on for this long after a trigger")
 	f.IntVar(&o.maxDumps, "max-dumps", 10, "with --keep, end after so many dumps")
 	f.StringVar(&o.ring, "ring", "16", "size of the event buffer in MiB, a power of two; with a duration, the same as --keep")

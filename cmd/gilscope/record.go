@@ -33,6 +33,8 @@ type recordOptions struct {
 	backend      string
 	hz           int
 	flight       flightFlags
+	block        time.Duration
+	noLoops      bool
 	noCallstacks bool
 	redactPaths  bool
 	force        bool
@@ -83,6 +85,8 @@ that goes on at the begin of the kept time begins there in the trace, or at its 
 	f.StringVar(&o.maxOverhead, "max-overhead", "2%", "detail auto: how much time probes may cost a process")
 	f.StringVar(&o.backend, "gil-backend", "auto", "auto, futex, condvar or take_gil")
 	f.IntVar(&o.hz, "hz", 99, "CPU samples per second (0: none)")
+	f.DurationVar(&o.block, "block-threshold", 50*time.Millisecond, "an iteration of an event loop that takes so long is a block")
+	f.BoolVar(&o.noLoops, "no-loops", false, "do not record event loops")
 	o.flight.add(cmd)
 	f.BoolVar(&o.redactPaths, "redact-paths", false, "replace the directories of files by a short hash of them")
 	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
@@ -102,6 +106,8 @@ func (o *recordOptions) check() error {
 		return usageErrorf("--detail %q is not known: use auto, waits or full", o.detail)
 	case o.hz < 0 || o.hz > 1000:
 		return usageErrorf("--hz %d: give 0 to 1000", o.hz)
+	case o.block < time.Millisecond:
+		return usageErrorf("--block-threshold %v: give 1ms or more", o.block)
 	case o.duration < 0:
 		return usageErrorf("--duration %v: give a time above 0", o.duration)
 	}
@@ -134,7 +140,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	flight := o.flight.options()
 	sum, err := collector.Record(ctx, collector.Options{
 		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
-		Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
+		Block: o.block, NoLoops: o.noLoops, Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
 		SampleHz: o.hz, RingBytes: o.flight.ringMiB << 20, MaxBytes: o.flight.bytes, Flight: flight, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
 		RedactPaths: o.redactPaths, Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
 	})

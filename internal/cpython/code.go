@@ -20,6 +20,7 @@ type Code struct {
 	Function  string // qualified name (3.11+), else the plain name
 	File      string
 	FirstLine int
+	Coroutine bool // an async function or a generator that is used as one: a task may run it
 
 	table  []byte
 	format lineFormat
@@ -39,6 +40,7 @@ func CodeIdent(firstLine uint32, filename, name, lineTable uint64) uint32 {
 type codeFields struct {
 	ident             uint32
 	firstLine         int
+	flags             uint32
 	file, name, table uint64
 	length            uint64 // bytes of instructions (3.11+)
 	bytes             uint64 // the bytes object with them (<= 3.10)
@@ -78,7 +80,7 @@ func (p *Process) readCodeFields(addr uint64) (f codeFields, err error) {
 		return f, fmt.Errorf("no code object at %#x of process %d: %w", addr, p.PID, ErrStale)
 	}
 	firstLine := le32(b, l.CodeFirstLine)
-	f = codeFields{firstLine: int(int32(firstLine)), file: le64(b, l.CodeFilename), name: le64(b, nameOff), table: le64(b, l.CodeLineTable)}
+	f = codeFields{firstLine: int(int32(firstLine)), flags: le32(b, l.codeFlags()), file: le64(b, l.CodeFilename), name: le64(b, nameOff), table: le64(b, l.CodeLineTable)}
 	f.ident = CodeIdent(firstLine, f.file, f.name, f.table)
 	if l.CodeUnits != None {
 		f.length = 2 * le64(b, length)
@@ -88,9 +90,24 @@ func (p *Process) readCodeFields(addr uint64) (f codeFields, err error) {
 	return f, nil
 }
 
+// coroutineFlags are CO_COROUTINE and CO_ITERABLE_COROUTINE (Include/cpython/code.h).
+const coroutineFlags = 0x80 | 0x100
+
+// codeFlags is where co_flags lies. It is not in _Py_DebugOffsets, but stands a
+// fixed way before co_firstlineno: checked with DWARF on 3.8-3.13.
+func (l *Layout) codeFlags() uint32 {
+	switch {
+	case l.CodeQualname == None:
+		return l.CodeFirstLine - 4
+	case l.CodeFirstLine == 72: // 3.11 has co_warmup in between
+		return l.CodeFirstLine - 24
+	}
+	return l.CodeFirstLine - min(20, l.CodeFirstLine)
+}
+
 // readCode reads what the fields point to.
 func (p *Process) readCode(f codeFields) (*Code, error) {
-	c := &Code{FirstLine: f.firstLine, format: lineFormatOf(p.Version), length: f.length}
+	c := &Code{FirstLine: f.firstLine, Coroutine: f.flags&coroutineFlags != 0, format: lineFormatOf(p.Version), length: f.length}
 	if f.bytes != 0 {
 		var err error
 		if c.length, err = p.word(f.bytes + uint64(p.Layout.BytesSize)); err != nil {

@@ -87,6 +87,10 @@ func (t *debugTable) check() error {
 		header, enabled = 32, 8
 	}
 	gil := t.value("interpreter_state.gil_runtime_state")
+	collecting := t.value("gc.collecting")
+	if t.version.series() == 0x030d {
+		collecting = 200 // the last field of that table: no size after it would tell that it has moved
+	}
 	// What the sizes leave open: these are fixed by how the structs are declared in
 	// all versions from 3.13 on (Include/object.h, cpython/unicodeobject.h, cpython/pystate.h, pycore_gil.h).
 	for _, f := range []struct {
@@ -98,6 +102,7 @@ func (t *debugTable) check() error {
 		{"unicode_object.length", header}, {"unicode_object.state", header + 16},
 		{"interpreter_state.gil_runtime_state_holder", gil + enabled + 8},
 		{"interpreter_state.gil_runtime_state_locked", gil + enabled + 16},
+		{"gc.collecting", collecting},
 		{"debugger_support.eval_breaker", t.value("thread_state.interp") + 8}, // 3.14+
 	} {
 		if _, ok := t.shape.pos[f.name]; !ok {
@@ -126,6 +131,7 @@ func (t *debugTable) readLayout() Layout {
 		InterpGIL:               at("interpreter_state.ceval_gil"), InterpOwnGIL: at("interpreter_state.gil_runtime_state"),
 		InterpNext: at("interpreter_state.next"), InterpID: at("interpreter_state.id"),
 		InterpThreadsHead: at("interpreter_state.threads_head"), InterpModules: at("interpreter_state.imports_modules"),
+		GCCollecting:    at("interpreter_state.gc") + at("gc.collecting"),
 		DropRequestBase: DropInThread, DropRequest: at("thread_state.interp") + 8, // eval_breaker, bit 0
 		ThreadPrev: at("thread_state.prev"), ThreadNext: at("thread_state.next"), ThreadInterp: at("thread_state.interp"),
 		ThreadIdent: at("thread_state.thread_id"), ThreadNativeID: at("thread_state.native_thread_id"), ThreadFrame: at("thread_state.current_frame"), CFrameCurrent: None,

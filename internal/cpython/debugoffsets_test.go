@@ -52,7 +52,7 @@ func recordedTables(t testing.TB) map[string][]byte {
 var wantLayouts = map[string]Layout{
 	"3.13.0": {
 		RuntimeInterpretersHead: 632, RuntimeInterpretersMain: 640, RuntimeGIL: None, InterpGIL: 16, InterpOwnGIL: 7752,
-		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7344, InterpModules: 7656,
+		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7344, InterpModules: 7656, GCCollecting: 7600,
 		DropRequestBase: DropInThread, DropRequest: 24,
 		ThreadNext: 8, ThreadInterp: 16, ThreadIdent: 152, ThreadNativeID: 160, ThreadFrame: 72, CFrameCurrent: None,
 		FrameCode: 0, FrameBack: 8, FrameInstr: 56, FrameTLBC: None, FrameOwner: 70, OwnerMaxValid: 2, CodeMask: ^uint64(0),
@@ -63,7 +63,7 @@ var wantLayouts = map[string]Layout{
 	"3.13.15t": {
 		GILShift:                8,
 		RuntimeInterpretersHead: 632, RuntimeInterpretersMain: 640, RuntimeGIL: None, InterpGIL: 16, InterpOwnGIL: 7760,
-		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7344, InterpModules: 7664,
+		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7344, InterpModules: 7664, GCCollecting: 7600,
 		DropRequestBase: DropInThread, DropRequest: 24,
 		ThreadNext: 8, ThreadInterp: 16, ThreadIdent: 152, ThreadNativeID: 160, ThreadFrame: 72, CFrameCurrent: None,
 		FrameCode: 0, FrameBack: 8, FrameInstr: 56, FrameTLBC: None, FrameOwner: 70, OwnerMaxValid: 2, CodeMask: ^uint64(0),
@@ -73,7 +73,7 @@ var wantLayouts = map[string]Layout{
 	},
 	"3.14.6": {
 		RuntimeInterpretersHead: 808, RuntimeInterpretersMain: 816, RuntimeGIL: None, InterpGIL: 16, InterpOwnGIL: 7784,
-		InterpNext: 7272, InterpID: 7280, InterpThreadsHead: 7344, InterpModules: 7688,
+		InterpNext: 7272, InterpID: 7280, InterpThreadsHead: 7344, InterpModules: 7688, GCCollecting: 7600,
 		DropRequestBase: DropInThread, DropRequest: 24,
 		ThreadNext: 8, ThreadInterp: 16, ThreadIdent: 152, ThreadNativeID: 160, ThreadFrame: 72, CFrameCurrent: None,
 		FrameCode: 0, FrameBack: 8, FrameInstr: 56, FrameTLBC: None, FrameOwner: 74, OwnerMaxValid: 2, CodeMask: ^uint64(7),
@@ -83,7 +83,7 @@ var wantLayouts = map[string]Layout{
 	},
 	"3.15.2": {
 		RuntimeInterpretersHead: 936, RuntimeInterpretersMain: 944, RuntimeGIL: None, InterpGIL: 16, InterpOwnGIL: 7736,
-		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7336, InterpModules: 7592,
+		InterpNext: 7264, InterpID: 7272, InterpThreadsHead: 7336, InterpModules: 7592, GCCollecting: 7512,
 		DropRequestBase: DropInThread, DropRequest: 24,
 		ThreadNext: 8, ThreadInterp: 16, ThreadIdent: 176, ThreadNativeID: 184, ThreadFrame: 72, CFrameCurrent: None,
 		FrameCode: 0, FrameBack: 8, FrameInstr: 56, FrameTLBC: None, FrameOwner: 74, OwnerMaxValid: 2, CodeMask: ^uint64(7),

@@ -18,6 +18,8 @@ type Layout struct {
 	InterpID                uint32
 	InterpThreadsHead       uint32
 	InterpModules           uint32 // the dict sys.modules
+	GCCollecting            uint32 // int: the garbage collector is at work; in the interpreter,
+	GCInRuntime             bool   // or in the runtime (3.8)
 
 	// Drop request: at Base+DropRequest; the base is DropRequestBase.
 	DropRequestBase DropRequestBase

@@ -40,6 +40,7 @@ func layout38() Layout {
 	l := baseLayout
 	l.RuntimeInterpretersHead, l.RuntimeInterpretersMain, l.RuntimeGIL = 32, 40, 1152
 	l.InterpThreadsHead, l.InterpID, l.InterpModules = 8, 16, 56
+	l.GCCollecting, l.GCInRuntime = 544, true
 	l.DropRequestBase, l.DropRequest = DropInRuntime, 596
 	l.ThreadIdent, l.ThreadFrame = 176, 24
 	l.FrameInstr, l.InstrUnit = 104, 1
@@ -50,6 +51,7 @@ func layout39() Layout {
 	l := layout38()
 	l.RuntimeGIL = 352
 	l.InterpID, l.InterpModules = 24, 856
+	l.GCCollecting, l.GCInRuntime = 816, false
 	l.DropRequestBase, l.DropRequest = DropInInterp, 76
 	return l
 }
@@ -65,6 +67,7 @@ func layout311() Layout {
 	l := baseLayout
 	l.RuntimeInterpretersHead, l.RuntimeInterpretersMain, l.RuntimeGIL = 40, 48, 360
 	l.InterpThreadsHead, l.InterpID, l.InterpModules = 16, 48, 888
+	l.GCCollecting = 848
 	l.DropRequestBase, l.DropRequest = DropInInterp, 104
 	l.ThreadIdent, l.ThreadNativeID, l.ThreadFrame, l.CFrameCurrent = 152, 160, 56, 8
 	l.FrameBack, l.FrameInstr, l.FrameOwner, l.OwnerMaxValid = 48, 56, 69, 2
@@ -78,6 +81,7 @@ func layout312() Layout {
 	l := layout311()
 	l.RuntimeGIL, l.InterpGIL = None, 384
 	l.InterpThreadsHead, l.InterpID, l.InterpModules = 72, 8, 944
+	l.GCCollecting = 312
 	l.DropRequest = 372
 	l.ThreadIdent, l.ThreadNativeID, l.CFrameCurrent = 136, 144, 0
 	l.FrameCode, l.FrameBack, l.FrameOwner = 0, 8, 70

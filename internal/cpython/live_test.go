@@ -161,3 +161,84 @@ func defaultVersion(t *testing.T, p *Process, name string) uint64 {
 	t.Fatalf("no %s in %q", name, p.Libc().Path)
 	return 0
 }
+
+// TestCollecting: the flag of the garbage collector is found, and is set while it works.
+func TestCollecting(t *testing.T) {
+	for _, in := range testpy.All(t) {
+		t.Run(in.Name, func(t *testing.T) {
+			script := `import gc, sys, threading, time
+class Slow:
+    def __del__(self): print("collecting", flush=True); sys.stdin.readline()
+a = Slow(); a.me = a
+print("ready", flush=True)
+sys.stdin.readline()
+del a
+gc.collect()
+print("over", flush=True)
+sys.stdin.read()`
+			child := testpy.Start(t, in, script)
+			p, err := Open(child.PID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			base := p.interp
+			if p.Layout.GCInRuntime {
+				base = p.Runtime
+			}
+			want := func(v uint32, when string) {
+				t.Helper()
+				var b [4]byte
+				if err := p.Read(base+uint64(p.Layout.GCCollecting), b[:]); err != nil || le32(b[:], 0) != v {
+					t.Errorf("%s: %d, %v; want %d", when, le32(b[:], 0), err, v)
+				}
+			}
+			want(0, "before")
+			child.Send(t, "")
+			child.Line(t)
+			want(1, "while it collects")
+			child.Send(t, "")
+			child.Line(t)
+			want(0, "after")
+		})
+	}
+}
+
+// TestStackOf: the stack of a thread that sleeps, with which functions are coroutines.
+func TestStackOf(t *testing.T) {
+	for _, in := range testpy.All(t) {
+		t.Run(in.Name, func(t *testing.T) {
+			script := `import asyncio, sys
+async def inner(): sys.stdin.readline()
+async def outer(): await inner()
+print("ready", flush=True)
+asyncio.run(outer())`
+			child := testpy.Start(t, in, script)
+			p, err := Open(child.PID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				states, err := p.ThreadStates()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, c := range p.StackOf(states[0]) {
+					if c.Coroutine {
+						got = append(got, c.Function)
+					} else if c.Function == "<module>" {
+						got = append(got, "module")
+					}
+				}
+				if len(got) >= 3 && got[0] == "inner" && got[1] == "outer" && got[len(got)-1] == "module" {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("stack %v", got)
+				}
+			}
+		})
+	}
+}

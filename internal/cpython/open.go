@@ -55,6 +55,7 @@ func (p *Process) open() (err error) {
 	if err := p.verifyFrames(); err != nil {
 		return err
 	}
+	p.verifyCollecting()
 	if p.Build.GILEnabled, err = p.GILEnabled(); err != nil {
 		return err
 	}

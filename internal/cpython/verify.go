@@ -89,3 +89,17 @@ func (p *Process) implausible(what string, err error) error {
 	return fmt.Errorf("process %d, CPython %v in %q has a layout that gilscope does not know (%s): %w; please report this build",
 		p.PID, p.Version, p.Build.Path, what, ErrUnsupported)
 }
+
+// verifyCollecting gives the flag of the garbage collector up where it does not
+// look like one: nothing but a finer answer depends on it.
+func (p *Process) verifyCollecting() {
+	l := &p.Layout
+	base := p.interp
+	if l.GCInRuntime {
+		base = p.Runtime
+	}
+	var flag [4]byte
+	if err := p.Read(base+uint64(l.GCCollecting), flag[:]); err != nil || le32(flag[:], 0) > 1 {
+		l.GCCollecting = None
+	}
+}

@@ -61,6 +61,14 @@ const (
 	GILBusy             // counter: the GIL was held for Arg percent of the time up to the next value
 	ThreadStart         // TID was created
 	ThreadExit          // TID ended
+	LoopBlockBegin      // an iteration of TID's event loop that is a block; Arg: BlockCause; Stack: most of it; Other: depth in Stack of the frame to name
+	LoopBlockEnd        // it ends; Arg: BlockEnd
+	LoopBusyShare       // counter: TID's loop was busy for Arg percent of the time since the value before
+	LoopBusy            // counter: and for so many ns,
+	LoopIdle            // counter: waited for so many ns,
+	LoopIterations      // counter: in so many iterations,
+	LoopEvents          // counter: got so many events,
+	LoopLate            // counter: and came so many ns late to its earliest timer, in the worst case
 	numKinds
 )
 
@@ -103,6 +111,33 @@ const (
 	DropForced
 	DropVoluntary
 	DropExit // the thread or its process ended, or execed
+)
+
+// BlockCause says what an event loop did for most of a block, or waited for.
+type BlockCause int64
+
+// Causes of blocks. With CauseGIL and CauseGC the loop's own code is innocent,
+// with CauseRunqueue all of the process.
+const (
+	CauseUnknown  BlockCause = iota
+	CauseCPU                 // it computed
+	CauseSleep               // it slept
+	CauseSyscall             // another system call
+	CauseDNS                 // it looked up a host
+	CauseFile                // it read or wrote a file, also from the kernel's cache
+	CauseLock                // a lock other than the GIL
+	CauseGIL                 // another thread held the GIL
+	CauseGC                  // the garbage collector
+	CauseRunqueue            // it had no CPU
+)
+
+// BlockEnd says how a block ended.
+type BlockEnd int64
+
+// Ends of blocks.
+const (
+	BlockOver    BlockEnd = iota // the loop waits for events again
+	BlockUnknown                 // the end was not seen: the thread ended, or the recording
 )
 
 // Frame is one level of a stack. A Python frame has File and Line; a native

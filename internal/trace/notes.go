@@ -36,6 +36,14 @@ const (
 	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
 	// (takes by another thread state than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
+	// NoteLoop says that a thread is an event loop: tid, kind (asyncio|uvloop|trio|other; told again when it is known
+	// better), syscall (the number of the one it waits in).
+	NoteLoop = "loop"
+	// NoteBlock explains a block of a loop, at the moment it ended: tid, cause (the begin of a long one was told with what
+	// it looked like then), start_ns, duration_ns, and what sums to it:
+	// on_cpu_ns, gil_wait_ns, runnable_ns, blocked_ns, gc_ns (without it, the collector's part is not known and is in on_cpu_ns);
+	// and where they are known syscall (number), file (socket|pipe|file|device: what the call was about), task, coroutine.
+	NoteBlock = "loop block"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone|size, or of a flight recorder's dump also
 	// SIGUSR1|trigger METRIC N ms; its counts are those of the dump's window), events, produced, stored,
 	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,

@@ -68,6 +68,12 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 		d.counter(&e, &r, GILWaiters)
 	case TrackBusy:
 		d.counter(&e, &r, GILBusy)
+	case TrackLoop:
+		e.TID = on.tid
+		d.loopEvent(&e, &r)
+	case TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate:
+		e.TID = on.tid
+		d.counter(&e, &r, counterOn(on.what))
 	case trackNotes:
 		d.note(time, b)
 	}
@@ -123,14 +129,19 @@ func (d *decoder) threadEvent(e *Event, r *rawEvent, on Track) {
 	if s.flowField != 0 {
 		e.Flow = r.flow
 	}
+	d.arg(e, r)
+	*d.events.slot() = *e
+}
+
+// arg decodes the annotation of FieldArg, if the kind has one.
+func (d *decoder) arg(e *Event, r *rawEvent) {
 	switch {
-	case s.argIID == 0:
+	case wire.specs[e.Kind].argIID == 0:
 	case r.argText == 0 || r.argText >= firstNameIID:
 		e.Arg = int64(r.arg)
 	default:
 		e.Arg = max(int64(d.names.enums[r.argText][e.Kind]), 0)
 	}
-	*d.events.slot() = *e
 }
 
 // laneStep keeps a change of holder, see Writer.laneStep.

@@ -79,6 +79,8 @@ func (n *nameTable) annotation(iid uint64, name string) {
 	switch name {
 	case holderField.Key + "_tid":
 		n.roles[iid] = roleOther
+	case "site_depth":
+		n.roles[iid] = roleOther
 	case stackField.Key:
 		n.roles[iid] = roleStack
 	}

@@ -220,13 +220,22 @@ func childTrack(parent trackInfo, name string) trackInfo {
 	case TrackThread:
 		may = []Track{TrackThreadGIL}
 	case trackProcess:
-		may = []Track{trackGroup}
+		may = []Track{trackGroup, trackLoops}
+	case trackLoops:
+		may = []Track{TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoop}
 	case trackGroup:
 		may = []Track{TrackHolder, TrackWaiters, TrackBusy}
 	}
 	for _, what := range may {
 		number, ok := strings.CutPrefix(name, trackNames[what])
 		if !ok {
+			continue
+		}
+		if what.ofLoop() {
+			if n, err := strconv.ParseInt(strings.TrimPrefix(number, " "), 10, 32); err == nil {
+				info.what, info.tid = what, int32(n)
+				return info
+			}
 			continue
 		}
 		if number == "" {

@@ -33,6 +33,14 @@ const (
 	trackProcess         // the process itself; carries no events
 	trackGroup           // the group "GIL" of the process; carries no events
 	trackNotes           // "gilscope", the track of the notes; a root
+	trackLoops           // the group "asyncio" of the process; carries no events
+	TrackLoop            // "loop", in that group, with the thread's number
+	TrackLoopShare       // the counters of a loop, in that group, with the thread's number
+	TrackLoopBusy
+	TrackLoopIdle
+	TrackLoopIterations
+	TrackLoopEvents
+	TrackLoopLate
 	numTracks
 )
 
@@ -44,7 +52,14 @@ var trackNames = [numTracks]string{
 	TrackBusy:      "GIL busy %",
 	trackGroup:     "GIL",
 	trackNotes:     "gilscope",
+	trackLoops:     "asyncio",
+
+	TrackLoop: "loop", TrackLoopShare: "loop busy %", TrackLoopBusy: "loop busy ns", TrackLoopIdle: "loop idle ns",
+	TrackLoopIterations: "loop iterations", TrackLoopEvents: "loop events", TrackLoopLate: "loop timer late ns",
 }
+
+// ofLoop says of a track whether it is one of a loop.
+func (t Track) ofLoop() bool { return t >= TrackLoop && t <= TrackLoopLate }
 
 // FieldID names a field of Event.
 type FieldID uint8
@@ -91,7 +106,10 @@ var (
 	cpuModeNames     = []string{ModeKernel: "kernel", ModeUser: "user"}
 	seenAtNames      = []string{SeenWait: "wait", SeenBlock: "block", SeenDrop: "drop"}
 	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown"}
-	dropReasonNames  = []string{DropUnknown: "unknown", DropForced: "forced", DropVoluntary: "voluntary", DropExit: "exit"}
+	blockEndNames    = []string{BlockOver: "over", BlockUnknown: "unknown"}
+	blockCauseNames  = []string{CauseUnknown: "unknown", CauseCPU: "cpu", CauseSleep: "sleep", CauseSyscall: "syscall", CauseDNS: "dns",
+		CauseFile: "file", CauseLock: "lock", CauseGIL: "gil", CauseGC: "gc", CauseRunqueue: "runqueue"}
+	dropReasonNames = []string{DropUnknown: "unknown", DropForced: "forced", DropVoluntary: "voluntary", DropExit: "exit"}
 )
 
 // Fields that many kinds use in the same way.
@@ -136,6 +154,31 @@ var Specs = [numKinds]Spec{
 		pidField, tidField}},
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{
 		pidField, tidField}},
+	LoopBlockBegin: {Name: "loop.block.begin", Form: FormBegin, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Rank: 20, Fields: []Field{
+		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: "site_depth"}, stackField}},
+	LoopBlockEnd: {Name: "loop.block.end", Form: FormEnd, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Ends: LoopBlockBegin, Rank: 19, Fields: []Field{
+		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
+	LoopBusyShare:  loopCounter("loop.busy_share", TrackLoopShare, "percent", 21),
+	LoopBusy:       loopCounter("loop.busy", TrackLoopBusy, "ns", 22),
+	LoopIdle:       loopCounter("loop.idle", TrackLoopIdle, "ns", 23),
+	LoopIterations: loopCounter("loop.iterations", TrackLoopIterations, "iterations", 24),
+	LoopEvents:     loopCounter("loop.events", TrackLoopEvents, "events", 25),
+	LoopLate:       loopCounter("loop.late", TrackLoopLate, "ns", 26),
+}
+
+// loopCounter is the row of a counter of a loop.
+func loopCounter(name string, on Track, key string, rank uint8) Spec {
+	return Spec{Name: name, Form: FormCounter, Track: on, Rank: rank, Fields: []Field{pidField, tidField, {Of: FieldArg, Key: key}}}
+}
+
+// counterOn is the kind of a counter's track.
+func counterOn(t Track) Kind {
+	for k := range Specs {
+		if Specs[k].Form == FormCounter && Specs[k].Track == t {
+			return Kind(k)
+		}
+	}
+	return NoKind
 }
 
 // String is the kind's name in the text form.
@@ -144,6 +187,24 @@ func (k Kind) String() string {
 		return "unknown"
 	}
 	return Specs[k].Name
+}
+
+// String is the cause's name in traces and reports.
+func (c BlockCause) String() string {
+	if c < 0 || int(c) >= len(blockCauseNames) {
+		return blockCauseNames[CauseUnknown]
+	}
+	return blockCauseNames[c]
+}
+
+// BlockCauseNamed is the cause of that name.
+func BlockCauseNamed(name string) (BlockCause, bool) {
+	for c, n := range blockCauseNames {
+		if n == name {
+			return BlockCause(c), true
+		}
+	}
+	return CauseUnknown, false
 }
 
 // field returns the kind's use of a field, nil if it has none.

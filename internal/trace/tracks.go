@@ -12,6 +12,7 @@ type track struct {
 	gen          uint32 // generation in which its descriptor was written
 	what         Track
 	gil          uint16
+	tid          int32 // of a loop's track: its thread
 }
 
 // process is what the writer knows about a process.
@@ -25,6 +26,7 @@ type process struct {
 	gen       uint32
 	own       track
 	gils      []gilTracks
+	loops     track // the group of the event loops; uuid 0: there is none
 }
 
 // gilTracks is the group of one GIL.
@@ -44,7 +46,8 @@ type thread struct {
 	seen     uint32 // generation in which it was used last
 	gen      uint32
 	own      track
-	gils     []track // "GIL" tracks by interpreter, nearly always one
+	gils     []track     // "GIL" tracks by interpreter, nearly always one
+	loop     *loopTracks // nil: it is no event loop
 	proc     *process
 	bundle   uint32 // bundle in which comm is the thread's place
 	comm     uint32
@@ -236,19 +239,19 @@ func (w *Writer) needTrack(t *track) {
 		return
 	}
 	w.descriptor(t, func(b []byte) []byte {
-		b = appendString(b, fTrackName, trackName(t.what, t.gil))
+		b = appendString(b, fTrackName, t.name())
 		switch t.what {
 		case trackGroup:
 			b = appendUint(b, fTrackOrdering, orderExplicit)
-		case TrackThreadGIL:
+		case TrackThreadGIL, TrackLoop:
 			b = appendUint(b, fTrackMerge, mergeNone)
 		case TrackHolder, TrackWaiters, TrackBusy:
 			b = appendUint(b, fTrackRank, uint64(t.what-TrackHolder))
 		}
 		switch t.what {
-		case TrackWaiters:
+		case TrackWaiters, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate:
 			b = appendString(b, fTrackCounter, "")
-		case TrackBusy:
+		case TrackBusy, TrackLoopShare:
 			b, at := open(b, fTrackCounter)
 			return seal(appendString(b, fCounterUnit, "%"), at)
 		}
@@ -269,10 +272,13 @@ func (w *Writer) descriptor(t *track, more func([]byte) []byte) {
 	w.end(at)
 }
 
-// trackName is the name of a track in the file.
-func trackName(what Track, gil uint16) string {
-	if gil == 0 {
-		return trackNames[what]
+// name is the name of a track in the file.
+func (t *track) name() string {
+	switch {
+	case t.what.ofLoop():
+		return trackNames[t.what] + " " + strconv.Itoa(int(t.tid))
+	case t.gil == 0:
+		return trackNames[t.what]
 	}
-	return trackNames[what] + " " + strconv.Itoa(int(gil))
+	return trackNames[t.what] + " " + strconv.Itoa(int(t.gil))
 }

@@ -15,15 +15,17 @@ const maxReported = 100
 //     exist, enum values that have a name, and 0 in fields the kind does not use
 //   - what happens to a thread names its process and the thread
 //   - begins and ends of a thread's waits and holds pair up, last at least 1 ns,
-//     and never overlap; in a complete recording none is left open
+//     and never overlap; in a complete recording none is left open; the same for the
+//     blocks of a loop
 //   - two holds of one GIL never overlap
 //   - a hand-off (Flow) has one end of a hold and one begin of a later hold of
 //     the same GIL by another thread
 //   - waiters are not negative, busy is 0 to 100
+//   - a block names a frame of its stack
 func (t *Trace) Validate() []error {
 	v := &validator{
 		t:     t,
-		open:  map[uint64]*Event{},
+		open:  map[openKey]*Event{},
 		holds: map[uint64]*Event{},
 		flows: map[uint64]*flow{},
 	}
@@ -41,8 +43,8 @@ func (t *Trace) Validate() []error {
 
 type validator struct {
 	t     *Trace
-	open  map[uint64]*Event // begin of the slice a thread is in, by threadKey
-	holds map[uint64]*Event // begin of the hold of a GIL, by process and interpreter
+	open  map[openKey]*Event // begin of the slice that is open on a track of a thread
+	holds map[uint64]*Event  // begin of the hold of a GIL, by process and interpreter
 	flows map[uint64]*flow
 	errs  []error
 	full  bool
@@ -144,23 +146,38 @@ func (v *validator) values(e *Event) {
 		case f == nil:
 		case f.Enum != nil && f.valueName(value) == "":
 			v.at(e, "%s=%d has no meaning", f.Key, value)
+		case e.Kind == LoopBlockBegin && of == FieldOther && !v.inStack(e):
+			v.at(e, "site_depth=%d is not in stack %d", value, e.Stack)
 		case of == FieldPID && value <= 0:
 			v.at(e, "the process is missing")
 		case of == FieldTID && value <= 0 && used[FieldPID] != nil && s.Form != FormLaneStep:
 			v.at(e, "the thread is missing")
 		case of == FieldStack && value >= int64(len(v.t.Stacks)):
 			v.at(e, "stack %d does not exist", value)
-		case s.Form == FormCounter && of == FieldArg && (value < 0 || e.Kind == GILBusy && value > 100):
+		case s.Form == FormCounter && of == FieldArg && (value < 0 || (e.Kind == GILBusy || e.Kind == LoopBusyShare) && value > 100):
 			v.at(e, "%s=%d is out of range", f.Key, value)
 		}
 	}
 }
 
+// inStack says whether a block's site is in its stack, or there is neither.
+func (v *validator) inStack(e *Event) bool {
+	return e.Other == 0 || e.Other > 0 && int(e.Stack) < len(v.t.Stacks) && int(e.Other) < len(v.t.Stacks[e.Stack])
+}
+
 // gilKey names a GIL of a process.
 func gilKey(e *Event) uint64 { return threadKey(e.PID, int32(e.GIL)) }
 
+// openKey names a track of a thread.
+type openKey struct {
+	thread uint64
+	track  Track
+}
+
+func openKeyOf(e *Event) openKey { return openKey{threadKey(e.PID, e.TID), Specs[e.Kind].Track} }
+
 func (v *validator) begin(e *Event) {
-	key := threadKey(e.PID, e.TID)
+	key := openKeyOf(e)
 	if b := v.open[key]; b != nil {
 		v.at(e, "the %s of %d is still open", b.Kind, b.Time)
 	}
@@ -175,7 +192,7 @@ func (v *validator) begin(e *Event) {
 }
 
 func (v *validator) end(e *Event) {
-	key := threadKey(e.PID, e.TID)
+	key := openKeyOf(e)
 	b := v.open[key]
 	switch {
 	case b == nil || b.Kind != Specs[e.Kind].Ends || b.GIL != e.GIL:
@@ -223,7 +240,10 @@ func (v *validator) atEnd() {
 	}
 	for i := range v.t.Events { // in order, so that the report is the same each time
 		e := &v.t.Events[i]
-		if v.open[threadKey(e.PID, e.TID)] == e {
+		if e.Kind >= numKinds {
+			continue
+		}
+		if v.open[openKeyOf(e)] == e {
 			v.at(e, "open at the end of the recording")
 		}
 		if f := v.flows[e.Flow]; e.Flow != 0 && f != nil && f.from == e && f.to == nil {

@@ -50,6 +50,7 @@ type windowProcess struct {
 type windowThread struct {
 	named      Thread
 	wait, hold openSlice
+	block      openSlice
 }
 
 // openSlice is a begin whose end has not come. While the segment is read that
@@ -199,8 +200,11 @@ func (x *window) instant(e *Event) {
 
 // slice is where the thread's slices of a kind wait for their ends.
 func (th *windowThread) slice(begin Kind) *openSlice {
-	if begin == GILHoldBegin {
+	switch begin {
+	case GILHoldBegin:
 		return &th.hold
+	case LoopBlockBegin:
+		return &th.block
 	}
 	return &th.wait
 }

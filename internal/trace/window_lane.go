@@ -18,12 +18,16 @@ const statePreempted = 0x100
 
 // lane finds the lane of an event, by its kind and interpreter.
 func (p *windowProcess) lane(e *Event) *laneState {
+	ofLoop := Specs[e.Kind].Track.ofLoop()
 	for i := range p.lanes {
-		if l := &p.lanes[i]; l.last.Kind == e.Kind && l.last.GIL == e.GIL {
+		if l := &p.lanes[i]; l.last.Kind == e.Kind && l.last.GIL == e.GIL && (!ofLoop || l.last.TID == e.TID) {
 			return l
 		}
 	}
 	p.lanes = append(p.lanes, laneState{last: Event{Kind: e.Kind, PID: e.PID, GIL: e.GIL, Time: noTime}})
+	if ofLoop {
+		p.lanes[len(p.lanes)-1].last.TID = e.TID
+	}
 	return &p.lanes[len(p.lanes)-1]
 }
 
@@ -51,6 +55,9 @@ func (x *window) restate(l *laneState) {
 	}
 	l.told = true
 	e := l.last
+	if on := Specs[e.Kind].Track; on.ofLoop() && on != TrackLoopShare {
+		return // it counts what was before the window
+	}
 	e.Time = x.from
 	if e.Kind == SchedSwitch {
 		e.Arg = 0 // who left is not known

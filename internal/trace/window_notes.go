@@ -8,7 +8,7 @@ import (
 // describes says of a note's name whether it holds from then on, so that it is
 // told again in a window that begins later.
 var describes = map[string]bool{
-	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true,
+	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true, NoteLoop: true,
 }
 
 // sinceKey says in a NoteStarted that is told again when the process did start.
@@ -61,8 +61,10 @@ func (x *window) remember(n Note) {
 		p.notes = slices.DeleteFunc(p.notes, func(m Note) bool { return m.Name != NoteStarted })
 		maps.DeleteFunc(p.threads, func(tid int32, _ *windowThread) bool { return tid != n.PID })
 	case describes[n.Name]:
-		about := n.number("interpreter")
-		p.notes = slices.DeleteFunc(p.notes, func(m Note) bool { return m.Name == n.Name && m.number("interpreter") == about })
+		about, tid := n.number("interpreter"), n.number("tid")
+		p.notes = slices.DeleteFunc(p.notes, func(m Note) bool {
+			return m.Name == n.Name && m.number("interpreter") == about && m.number("tid") == tid
+		})
 		p.notes = append(p.notes, n)
 	}
 }
@@ -152,6 +154,9 @@ func (x *window) closeThread(th *windowThread) {
 	if b := th.hold.begin; b.Kind != NoKind && b.Time < holdEnd {
 		x.slice(&th.hold, Event{Kind: GILHoldEnd, Time: holdEnd, PID: b.PID, TID: b.TID, GIL: b.GIL, Arg: int64(DropUnknown)})
 	}
+	if b := th.block.begin; b.Kind != NoKind {
+		x.slice(&th.block, Event{Kind: LoopBlockEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(BlockUnknown)})
+	}
 	if b := th.wait.begin; b.Kind != NoKind && b.Time < waitEnd {
 		x.slice(&th.wait, Event{Kind: GILWaitEnd, Time: waitEnd, PID: b.PID, TID: b.TID, GIL: b.GIL, Arg: int64(WaitUnknown)})
 	}
@@ -212,7 +217,7 @@ type portableFrame struct {
 func (x *window) keepStacks() {
 	for _, p := range x.procs {
 		for _, th := range p.threads {
-			for _, s := range [...]*openSlice{&th.wait, &th.hold} {
+			for _, s := range [...]*openSlice{&th.wait, &th.hold, &th.block} {
 				if s.begin.Stack != 0 {
 					s.portable = x.seg.portable(s.begin.Stack)
 					s.begin.Stack = 0

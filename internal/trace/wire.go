@@ -10,6 +10,7 @@ const (
 	annHolder    = 1 + iota // name of FieldOther's thread
 	annHolderTID            // its number
 	annStack                // FieldStack, in files without event callstacks
+	annSite                 // FieldOther of a loop's block
 	annFirstArg             // keys of FieldArg follow
 )
 
@@ -41,7 +42,7 @@ func buildWire() *wireTable {
 	for _, a := range []struct {
 		iid  uint64
 		name string
-	}{{annHolder, "holder"}, {annHolderTID, "holder_tid"}, {annStack, "stack"}} {
+	}{{annHolder, "holder"}, {annHolderTID, "holder_tid"}, {annStack, "stack"}, {annSite, "site_depth"}} {
 		t.intern(fInternedAnnotations, a.iid, a.name)
 	}
 	for k := range Specs {

@@ -114,6 +114,14 @@ func (w *Writer) Event(e *Event) {
 		return
 	}
 	w.room()
+	switch loop := Specs[e.Kind].Track.ofLoop(); {
+	case loop && Specs[e.Kind].Form == FormCounter:
+		w.loopCounter(e)
+		return
+	case loop:
+		w.loopBlock(e)
+		return
+	}
 	switch Specs[e.Kind].Form {
 	case FormSwitch:
 		w.schedSwitch(e)

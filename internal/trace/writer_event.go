@@ -28,13 +28,7 @@ func (w *Writer) trackEvent(e *Event) {
 		b = appendAnnotation(b, annHolder, fAnnotationTextIID, holder)
 		b = appendAnnotation(b, annHolderTID, fAnnotationInt, uint64(e.Other))
 	}
-	switch {
-	case s.argIID == 0:
-	case uint64(e.Arg) < s.enums:
-		b = appendAnnotation(b, s.argIID, fAnnotationTextIID, s.enumIID+uint64(e.Arg))
-	default: // a value that has no name
-		b = appendAnnotation(b, s.argIID, fAnnotationInt, uint64(e.Arg))
-	}
+	b = appendEnum(b, s, e.Arg)
 	if s.stack {
 		b = w.appendStack(b, e.Stack)
 	}
@@ -43,6 +37,17 @@ func (w *Writer) trackEvent(e *Event) {
 	}
 	w.buf = seal(b, event)
 	w.end(at)
+}
+
+// appendEnum appends the annotation of FieldArg, if the kind has one.
+func appendEnum(b []byte, s *wireSpec, v int64) []byte {
+	switch {
+	case s.argIID == 0:
+		return b
+	case uint64(v) < s.enums:
+		return appendAnnotation(b, s.argIID, fAnnotationTextIID, s.enumIID+uint64(v))
+	}
+	return appendAnnotation(b, s.argIID, fAnnotationInt, uint64(v)) // a value that has no name
 }
 
 // needSite sees to it that a stack of a slice or instant can be referred to.
@@ -59,7 +64,11 @@ func (w *Writer) appendStack(b []byte, id StackID) []byte {
 	if id == 0 || int(id) >= len(w.in.stacks) {
 		return b
 	}
-	b = appendUint(b, fEventLocationIID, uint64(w.in.stacks[id].site))
+	return w.appendCallstack(appendUint(b, fEventLocationIID, uint64(w.in.stacks[id].site)), id)
+}
+
+// appendCallstack appends the callstack of an event.
+func (w *Writer) appendCallstack(b []byte, id StackID) []byte {
 	if w.o.NoCallstacks {
 		return appendAnnotation(b, annStack, fAnnotationInt, uint64(id))
 	}
@@ -81,6 +90,10 @@ func (w *Writer) counter(e *Event) {
 	if e.Kind == GILBusy {
 		uuid = g.busy.uuid
 	}
+	w.counterValue(e, uuid)
+}
+
+func (w *Writer) counterValue(e *Event, uuid uint64) {
 	at := w.beginAt(e.Time)
 	b, event := open(w.buf, fPacketTrackEvent)
 	b = appendUint(b, fEventType, typeCounter)

@@ -42,6 +42,27 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct inode {
+	unsigned short i_mode;
+} CORE;
+
+struct file {
+	struct inode *f_inode;
+} CORE;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} CORE;
+
+struct files_struct {
+	struct fdtable *fdt;
+} CORE;
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+} CORE;
+
 struct task_struct {
 	unsigned int __state;
 	int exit_state;
@@ -52,6 +73,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+	struct files_struct *files;
+	struct sched_entity se;
 } CORE;
 
 #include "machine.h"

@@ -23,12 +23,24 @@ struct ctx_regs {
 	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
+#define NR_CLOSE 3
+#define NR_POLL 7
+#define NR_SELECT 23
 #define NR_FUTEX 202
+#define NR_EPOLL_WAIT 232
+#define NR_PSELECT6 270
+#define NR_PPOLL 271
+#define NR_EPOLL_PWAIT 281
+#define NR_EPOLL_PWAIT2 441
 #define SYSCALL_NR(regs) ((regs)->orig_ax)
 /* Arguments of system calls, and of functions where they begin. */
 #define ARG1(regs) ((regs)->di)
 #define ARG2(regs) ((regs)->si)
 #define ARG3(regs) ((regs)->dx)
+/* Of system calls only; the first also when the call is over. */
+#define CALL_ARG1(regs) ((regs)->di)
+#define CALL_ARG4(regs) ((regs)->r10)
+#define CALL_ARG5(regs) ((regs)->r8)
 #define PC(regs) ((regs)->ip)
 #define SP(regs) ((regs)->sp)
 #define USER_MODE(regs) ((regs)->cs & 3)
@@ -57,12 +69,24 @@ struct ctx_regs {
 	u64 sp, pc, pstate;
 };
 
+#define NR_ABSENT 0x10000 /* poll, select and epoll_wait: libc makes them of the others */
+#define NR_POLL NR_ABSENT
+#define NR_SELECT NR_ABSENT
+#define NR_EPOLL_WAIT NR_ABSENT
+#define NR_EPOLL_PWAIT 22
+#define NR_CLOSE 57
+#define NR_PSELECT6 72
+#define NR_PPOLL 73
 #define NR_FUTEX 98
+#define NR_EPOLL_PWAIT2 441
 #define SYSCALL_NR(regs) ((regs)->syscallno)
 #define REGS(regs) _Generic((regs), struct pt_regs *: &((struct pt_regs *)(regs))->user_regs, struct ctx_regs *: (struct ctx_regs *)(regs))
 #define ARG1(r) (REGS(r)->regs[0])
 #define ARG2(r) (REGS(r)->regs[1])
 #define ARG3(r) (REGS(r)->regs[2])
+#define CALL_ARG1(regs) ((regs)->orig_x0)
+#define CALL_ARG4(r) (REGS(r)->regs[3])
+#define CALL_ARG5(r) (REGS(r)->regs[4])
 #define PC(r) (REGS(r)->pc)
 #define SP(r) (REGS(r)->sp)
 #define USER_MODE(r) (!(REGS(r)->pstate & 0xf)) /* EL0 */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The maps, and how a record gets into the ring. */
 
+volatile const u64 block_ns = 50000000; /* an iteration of a loop that takes so long is a block */
+volatile const u32 find_loops = 1;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -74,8 +77,9 @@ struct known {
  * off, so one buffer per CPU is enough; uprobe programs can be preempted and
  * use their own stack instead. */
 struct scratch {
-	struct rec rec;
-	u8 data[2 * (MAX_FRAMES + 1) * sizeof(struct frame) + STACK_BYTES];
+	struct rec rec; /* what is sent begins here and */
+	u8 data[2 * (MAX_FRAMES + 1) * sizeof(struct frame) + STACK_BYTES + sizeof(struct loop_at)]; /* goes on here */
+	struct loop_at at;      /* valid with F_LOOP; goes behind the data */
 	u64 window[WINDOW / 8]; /* a piece of the target's memory with frames in it, */
 	u64 base;               /* where it is from, */
 	u32 len;                /* how much of it is valid, */
@@ -94,6 +98,21 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+/* The same for programs on system calls, which the others interrupt. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} loop_scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32); /* tid */
+	__type(value, struct loop);
+} loops SEC(".maps");
 
 /* A quarter of the ring (probes/ring.go): the reader polls, and is woken early only
  * when it must be. A wake-up for every record would change the very scheduling it reports. */

@@ -31,6 +31,7 @@ int cpu_sample(struct perf_ctx *ctx)
 		s->rec.place = place_held(t, s->rec.tid, th->place);
 		read_gil(t, &s->rec);
 		s->rec.nframes = walk(t, s, th, tstate_of(t, th, s->rec.tid, s->rec.place), 0);
+		loop_sampled(t, s, me);
 	}
 	send_scratch(s);
 	return 0;

@@ -133,6 +133,7 @@ static __always_inline void send_scratch(struct scratch *s)
 {
 	u32 frames = (s->rec.nframes + s->rec.hframes) * sizeof(struct frame);
 	u64 len = sizeof(struct rec) + frames;
+	bool asks = 0;
 
 	if (frames > 2 * (MAX_FRAMES + 1) * sizeof(struct frame))
 		return;
@@ -140,7 +141,19 @@ static __always_inline void send_scratch(struct scratch *s)
 		s->rec.nstack = STACK_BYTES;
 		len += STACK_BYTES;
 	}
-	if (len <= sizeof(struct rec) + sizeof(s->data))
+	if (s->rec.flags & F_LOOP) {
+		asks = !s->at.begin;
+		frames += s->rec.nstack;
+		if (frames > sizeof(s->data) - sizeof(struct loop_at))
+			return;
+		__builtin_memcpy(&s->data[frames], &s->at, sizeof(s->at));
+		len += sizeof(s->at);
+	}
+	if (len > sizeof(struct rec) + sizeof(s->data))
+		return;
+	if (asks)
+		send_now(&s->rec, len); /* the answer should come before it wakes up */
+	else
 		send(&s->rec, len);
 }
 
@@ -162,8 +175,10 @@ int sched_switch(u64 *ctx)
 	begin_rec(&s->rec, REC_SWITCH, tp ? ptgid : ntgid, prev->pid);
 	s->rec.peer = next->pid;
 	s->rec.arg = preempt ? 0x100 : (prev->__state | prev->exit_state);
-	if (tn)
+	if (tn) {
 		s->rec.flags |= F_NEXT;
+		loop_gets_cpu(next, s->rec.ts);
+	}
 	if (!tp) {
 		send(&s->rec, sizeof(struct rec));
 		return 0;
@@ -174,6 +189,7 @@ int sched_switch(u64 *ctx)
 	if (prev->mm && tp->places_n) {
 		observe(tp, prev, &s->rec);
 		stacks_at_block(tp, s, prev);
+		loop_leaves_cpu(tp, s, prev);
 	}
 	send_scratch(s);
 	return 0;

@@ -20,6 +20,8 @@ enum rec_kind {
 	REC_EXEC,     /* tgid became another program */
 	REC_BRAKE,    /* the probes of tgid were hit as often as they may, and tell nothing from now on */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
+	REC_LOOP,     /* what the loop of tid has done lately: a struct loop_told is in place of the native stack */
+	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
 };
 
 /* rec.flags */
@@ -30,6 +32,7 @@ enum rec_kind {
 #define F_LAST	  (1 << 4) /* EXIT: last thread of its process */
 #define F_KERNEL  (1 << 5) /* SAMPLE: the CPU was in the kernel; pc is where user code entered it */
 #define F_LOCKED  (1 << 6) /* somebody holds the GIL, valid with F_GIL */
+#define F_LOOP	  (1 << 7) /* the record ends with a struct loop_at */
 #define F_FOLLOWED F_NEXT  /* FORK: the new process is a target too */
 #define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
@@ -75,6 +78,55 @@ struct rec {
 	__u8 hframes;
 	__u64 pc;     /* user pc and sp of tid, where the kind has them */
 	__u64 sp;
+};
+
+/*
+ * A loop is a thread that waits for events again and again, always by the same
+ * system call and, with epoll, on the same epoll instance. An iteration lasts
+ * from the end of a wait to the begin of the next.
+ */
+
+/* Where in its iteration a loop is. Without a begin: a thread that goes to sleep
+ * in a wait for events, of which the reader is to say whether it is a loop. */
+struct loop_at {
+	__u64 begin; /* of the iteration; 0: none */
+	__u64 task;  /* the asyncio task that runs, where the interpreter tells (3.14+); 0: none, or not known */
+	__u64 cpu;   /* CPU time of the iteration so far, ns */
+	__s32 nr;    /* the system call tid is in; < 0: none */
+	__s32 fd;    /* its first argument, of poll the first descriptor */
+	__u16 mode;  /* what kind of file that is, S_IFMT; 0: none, or not known */
+	__u16 gc;    /* the garbage collector is at work */
+	__u32 pad;
+};
+
+/* Counters of a loop since it was last told of. Times are ns. */
+struct loop_told {
+	__u64 since;
+	__u64 busy;
+	__u64 idle;
+	__u64 iterations;
+	__u64 events;   /* that its waits returned */
+	__u64 late_max; /* how late the earliest timer of a wait came, at least */
+	__s32 nr;
+	__u32 pad;
+};
+
+/* What is known of a loop. The reader makes it one (on); the programs ask for
+ * that at some of the waits of every other thread. */
+struct loop {
+	struct loop_told told;
+	__u64 begin;    /* of the present iteration; 0: it waits, or that is not known */
+	__u64 cpu;      /* CPU time then */
+	__u64 entered;  /* begin of the present wait; 0: none */
+	__u64 deadline; /* when the earliest timer is due; 0: not known */
+	__u64 in_at;    /* when it last got a CPU, */
+	__u64 in_cpu;   /* and its CPU time then */
+	__u32 tgid;
+	__s32 nr;       /* of its waits; 0: the next one tells */
+	__s32 fd;       /* the epoll instance; < 0: none */
+	__u32 on;
+	__u32 asked;    /* waits that the reader could have been asked about */
+	__u32 strays;   /* waits in a row on another epoll instance */
 };
 
 /* An interpreter and its GIL. Interpreters may share one (before 3.12 all do):
@@ -125,6 +177,10 @@ struct target {
 	__u32 frame_tlbc; /* the number of that which a frame runs (3.14+, free-threaded) */
 	__u32 cond_shift; /* how much lower the words of a condition variable lie than in glibc 2.36 */
 	__u32 window; /* 1: frames lie side by side (3.11+), so one read gets several */
+	__u32 running_task;  /* in the thread state (3.14+) */
+	__u32 gc_collecting; /* an int, in the interpreter, */
+	__u32 gc_in_runtime; /* or (3.8) in the runtime */
+	__u32 pad;
 	struct place places[MAX_PLACES];
 };
 

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"gilscope/internal/testpy"
+)
 
 // serverPackages are what `make bench-peers` runs: two servers, what they need, and
 // the tools of others that gilscope is measured beside. All are pinned, with
@@ -12,16 +16,24 @@ var serverPackages = []string{
 	"py-spy==0.4.3", "viztracer==1.1.1", "objprint==0.3.0", "gilknocker==0.4.2",
 }
 
-// servers gets the packages for CPython of a version, whichever Python runs pip.
+// servers gets the packages of `make bench-peers` for CPython of a version.
 func servers(version string) func(f *fetcher, name string) error {
-	return func(f *fetcher, name string) error {
-		return f.place(name, func(temp string) error {
-			args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
-				"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
-				"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
-				"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", temp}
-			_, err := run("", "python3", append(args, serverPackages...)...)
-			return err
-		})
-	}
+	return func(f *fetcher, name string) error { return f.wheels(name, version, serverPackages) }
+}
+
+// asyncServers gets uvicorn, FastAPI and uvloop, with what they need. Some of it is
+// compiled, for CPython 3.12 only.
+func asyncServers(f *fetcher, name string) error { return f.wheels(name, "3.12", testpy.AsyncPackages) }
+
+// wheels puts packages for CPython of a version into a folder for PYTHONPATH,
+// whichever Python runs pip.
+func (f *fetcher) wheels(name, version string, packages []string) error {
+	return f.place(name, func(temp string) error {
+		args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
+			"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
+			"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
+			"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", temp}
+		_, err := run("", "python3", append(args, packages...)...)
+		return err
+	})
 }

@@ -1,0 +1,112 @@
+package livetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gilscope/analyze"
+	"gilscope/internal/testpy"
+	"gilscope/oracle"
+)
+
+// TestAsyncServers: with one slow endpoint among ten, the report of a real server
+// names its line first, on asyncio and on uvloop.
+func TestAsyncServers(t *testing.T) {
+	in := testpy.Need(t, "pyenv-3.12")
+	in.Env = append(slices.Clone(in.Env), "PYTHONPATH="+testpy.AsyncServers(t))
+	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", "server.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"asyncio", "uvloop"} {
+		t.Run(kind, func(t *testing.T) {
+			p := testpy.StartScript(t, in, script, kind)
+			url := "http://127.0.0.1:" + p.Line(t)
+			ask(t, url, 1, 20)
+			r := startRecord(t, "-p", fmt.Sprint(p.PID))
+			ask(t, url, 4, 150)
+			if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			r.wait(t)
+			if err := p.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			l := loopRecording{in: in}
+			if err := json.Unmarshal([]byte(p.Last), &l.truth); err != nil {
+				t.Fatalf("%v: %q", err, p.Last)
+			}
+			l.open(t, r)
+			checkServer(t, &l, kind)
+		})
+	}
+}
+
+// ask sends requests to all endpoints from some clients at once, each so many.
+func ask(t *testing.T, url string, clients, each int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for c := range clients {
+		all.Go(func() {
+			for i := range each {
+				path := fmt.Sprintf("/item%d", (c+i)%9)
+				if c == 0 && i%10 == 7 { // one at a time
+					path = "/report"
+				}
+				answer, err := http.Get(url + path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkServer holds the report to the calls of the slow endpoint. An iteration also
+// serves what else there was to do, so a block may be longer than the call.
+func checkServer(t *testing.T, l *loopRecording, kind string) {
+	t.Helper()
+	if l.loop.Kind != kind {
+		t.Errorf("the loop is %s", l.loop.Kind)
+	}
+	seen := 0
+	for _, c := range l.truth.Calls {
+		if c.Begin < l.from || c.End > l.to {
+			continue
+		}
+		seen++
+		i := slices.IndexFunc(l.loop.Blocks, func(b analyze.BlockRow) bool { return b.StartNS <= c.Begin && b.StartNS+b.DurationNS >= c.End })
+		if i < 0 {
+			t.Errorf("the call at %d, %.3f ms, is in no block", c.Begin, ms(c.End-c.Begin))
+			continue
+		}
+		b := &l.loop.Blocks[i]
+		if more := l.awake(b.StartNS, c.Begin) + l.awake(c.End, b.StartNS+b.DurationNS); more > 10_000_000 {
+			t.Errorf("the call at %d, %.3f ms, is in a block of %.3f ms", c.Begin, ms(c.End-c.Begin), ms(b.DurationNS))
+		}
+		l.checkWhose(t, b, &c, fmt.Sprintf("%.3f ms, %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site)))
+	}
+	if seen < 10 {
+		t.Errorf("only %d calls were recorded", seen)
+	}
+	for _, b := range l.loop.Blocks {
+		if b.Cause != "runqueue" && l.callIn(oracle.Interval{b.StartNS, b.StartNS + b.DurationNS}) == nil && b.StartNS > l.from && b.StartNS+b.DurationNS < l.to {
+			t.Errorf("a false block: %.3f ms, %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site))
+		}
+	}
+	if f := l.report.Findings; len(f) == 0 || f[0].Site == nil || f[0].Site.Function == nil || *f[0].Site.Function != "render_report" || !strings.HasPrefix(f[0].Rule, "loop.") {
+		t.Errorf("the first finding is not the slow endpoint: %+v", f)
+	}
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The waits of event loops, from the tracepoints of all system calls. These slow
+ * down every call of the machine by 0.15 to 0.35 us, so they are attached only once
+ * there is a loop; who is none is told by the number of the call and one lookup.
+ */
+
+#define LOOP_TELL_NS 1000000000ull
+
+/* The timeout of a wait, ns; < 0: none, or not known. */
+static __always_inline s64 timeout_of(struct pt_regs *regs, s64 nr)
+{
+	u64 at = nr == NR_POLL || nr == NR_PPOLL ? ARG3(regs) : nr == NR_SELECT || nr == NR_PSELECT6 ? CALL_ARG5(regs) : CALL_ARG4(regs);
+	s64 t[2];
+
+	if (nr == NR_EPOLL_WAIT || nr == NR_EPOLL_PWAIT || nr == NR_POLL)
+		return (s32)at < 0 ? -1 : (s64)(s32)at * 1000000;
+	if (!at || bpf_probe_read_user(t, sizeof(t), (void *)at) || t[0] < 0 || t[0] > 1 << 30)
+		return -1;
+	return t[0] * 1000000000 + (nr == NR_SELECT ? t[1] * 1000 : t[1]);
+}
+
+/* Whether a call is the wait of the loop. After two waits on another epoll
+ * instance, without one on its own in between, that is the loop's from now on. */
+static __always_inline bool is_its_wait(struct loop *l, s64 nr, s32 fd)
+{
+	if (l->nr == nr && l->fd == fd) {
+		l->strays = 0;
+		return 1;
+	}
+	if (!is_epoll(nr) || (l->nr && ++l->strays < 2))
+		return 0;
+	l->nr = nr;
+	l->fd = fd;
+	l->begin = l->entered = l->strays = 0;
+	return 1;
+}
+
+static __always_inline void was_late(struct loop *l, u64 due, u64 now)
+{
+	if (due && now > due && now - due > l->told.late_max)
+		l->told.late_max = now - due;
+}
+
+static __always_inline struct scratch *begin_loop_rec(const struct loop *l, u8 kind, u32 tid)
+{
+	u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&loop_scratches, &zero);
+
+	if (s)
+		begin_rec(&s->rec, kind, l->tgid, tid);
+	return s;
+}
+
+static __always_inline void tell_block(const struct loop *l, struct task_struct *me, u64 now, u64 cpu)
+{
+	struct scratch *s = begin_loop_rec(l, REC_BLOCK, me->pid);
+	struct loop_at at = {.begin = l->begin, .cpu = cpu > l->cpu ? cpu - l->cpu : 0, .nr = l->nr, .fd = l->fd};
+
+	if (!s)
+		return;
+	s->rec.ts = now;
+	s->rec.flags = F_LOOP;
+	__builtin_memcpy(s->data, &at, sizeof(at));
+	send(&s->rec, sizeof(struct rec) + sizeof(at));
+}
+
+/* Tells of the loop, with its stack, and begins to count anew. */
+static __always_inline void tell_loop(struct loop *l, u32 tid, u64 now)
+{
+	struct scratch *s = begin_loop_rec(l, REC_LOOP, tid);
+	struct target *t = bpf_map_lookup_elem(&targets, &l->tgid);
+	struct loop_told fresh = {.since = now};
+	u32 frames;
+
+	if (!s || !t)
+		return;
+	s->rec.ts = now;
+	if (t->places_n)
+		walk_own(t, s);
+	frames = s->rec.nframes * sizeof(struct frame);
+	if (frames > (MAX_FRAMES + 1) * sizeof(struct frame))
+		return;
+	l->told.nr = l->nr;
+	__builtin_memcpy(&s->data[frames], &l->told, sizeof(l->told));
+	s->rec.nstack = sizeof(l->told);
+	l->told = fresh;
+	send(&s->rec, sizeof(struct rec) + frames + sizeof(struct loop_told));
+}
+
+/* A loop whose epoll instance is closed is over: what the thread does next is no
+ * iteration, and the number may soon be that of another instance. */
+static __always_inline void closes(u32 tid, s32 fd)
+{
+	struct loop *l = loop_of(tid);
+
+	if (l && l->on && fd == l->fd)
+		l->nr = l->begin = l->entered = 0;
+}
+
+SEC("tp_btf/sys_enter")
+int loop_waits(u64 *ctx)
+{
+	s64 nr = ctx[1];
+	struct task_struct *me;
+	struct pt_regs *regs;
+	struct loop *l;
+	u64 now, took;
+	s64 timeout;
+
+	if (!is_wait(nr) && nr != NR_CLOSE)
+		return 0;
+	me = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)ctx[0];
+	if (nr == NR_CLOSE) {
+		closes(me->pid, CALL_ARG1(regs));
+		return 0;
+	}
+	l = loop_of(me->pid);
+	if (!l || !l->on || !is_its_wait(l, nr, is_epoll(nr) ? (s32)CALL_ARG1(regs) : -1))
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	if (l->begin) {
+		took = now - l->begin;
+		l->told.busy += took;
+		l->told.iterations++;
+		was_late(l, l->deadline, now);
+		if (took >= block_ns)
+			tell_block(l, me, now, cpu_time(me, l, now));
+	}
+	timeout = timeout_of(regs, nr);
+	l->deadline = timeout > 0 ? now + timeout : 0;
+	l->begin = 0;
+	l->entered = now;
+	if (now - l->told.since >= LOOP_TELL_NS)
+		tell_loop(l, me->pid, now);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int loop_goes_on(u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	s64 nr = SYSCALL_NR(regs), ret = ctx[1];
+	struct task_struct *me;
+	struct loop *l;
+	u64 now;
+
+	if (!is_wait(nr))
+		return 0;
+	me = bpf_get_current_task_btf();
+	l = loop_of(me->pid);
+	if (!l || !l->on || !l->entered || nr != l->nr || (is_epoll(nr) && (s32)CALL_ARG1(regs) != l->fd))
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	l->told.idle += now - l->entered;
+	if (ret > 0)
+		l->told.events += ret;
+	if (l->deadline && now >= l->deadline) {
+		was_late(l, l->deadline, now);
+		l->deadline = 0; /* its lateness is known */
+	}
+	l->entered = 0;
+	l->cpu = cpu_time(me, l, now);
+	l->begin = now;
+	return 0;
+}

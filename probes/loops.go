@@ -1,0 +1,165 @@
+package probes
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// LoopAt says where in its iteration an event loop is, LoopTold what it has done
+// since it was last told of, and Loop is all that the programs know of it;
+// bpf/wire.h explains their fields.
+type (
+	LoopAt   = bpfLoopAt
+	LoopTold = bpfLoopTold
+	Loop     = bpfLoop
+)
+
+const (
+	loopAtSize   = int(unsafe.Sizeof(LoopAt{}))
+	loopToldSize = int(unsafe.Sizeof(LoopTold{}))
+)
+
+// Told are the counters of a record of KindLoop; nil if it has none.
+func (r *Record) Told() *LoopTold {
+	if r.Kind != KindLoop || len(r.Stack) < loopToldSize {
+		return nil
+	}
+	return (*LoopTold)(unsafe.Pointer(&r.Stack[0]))
+}
+
+// Numbers of the system calls by which loops wait. Here and in traces, all system
+// calls have the numbers of x86-64, whatever the machine.
+const (
+	NRPoll       = 7
+	NRSelect     = 23
+	NREpollWait  = 232
+	NRPselect6   = 270
+	NRPpoll      = 271
+	NREpollPwait = 281
+	NREpollWait2 = 441 // epoll_pwait2
+)
+
+// Call is the system call the thread is in; -1: none.
+func (a *LoopAt) Call() int32 { return callNumber(a.Nr) }
+
+// Call is the system call by which the loop waits.
+func (l *LoopTold) Call() int32 { return callNumber(l.Nr) }
+
+// callNumber is the number on x86-64 of a system call of this machine; where it has
+// none, it is one that x86-64 has not, either.
+func callNumber(nr int32) int32 {
+	if callNumbers == nil || nr < 0 {
+		return nr
+	}
+	if known, ok := callNumbers[nr]; ok {
+		return known
+	}
+	return nr + 1<<16
+}
+
+// ownNumber is the number on this machine of a wait that has one on x86-64; 0: none.
+func ownNumber(nr int32) int32 {
+	if callNumbers == nil {
+		return nr
+	}
+	for own, known := range callNumbers {
+		if known == nr {
+			return own
+		}
+	}
+	return 0
+}
+
+// IsEpoll says of a system call whether it waits on an epoll instance.
+func IsEpoll(nr int32) bool { return nr == NREpollWait || nr == NREpollPwait || nr == NREpollWait2 }
+
+// IsWait says of a system call whether an event loop may wait in it.
+func IsWait(nr int32) bool {
+	return IsEpoll(nr) || nr == NRPoll || nr == NRPpoll || nr == NRSelect || nr == NRPselect6
+}
+
+// setLoops sets the constants of the programs about loops.
+func setLoops(spec *ebpf.CollectionSpec, o Options) error {
+	find := bit(!o.NoLoops)
+	if err := spec.Variables["find_loops"].Set(find); err != nil {
+		return fmt.Errorf("prepare BPF programs: %w", err)
+	}
+	if o.Block <= 0 {
+		return nil
+	}
+	if err := spec.Variables["block_ns"].Set(uint64(o.Block)); err != nil {
+		return fmt.Errorf("prepare BPF programs: %w", err)
+	}
+	return nil
+}
+
+// WatchLoop makes a thread of a target a loop that now waits by a system call, of
+// epoll on the instance fd; nr 0: its next wait on an epoll instance tells. The
+// first loop attaches the programs that see system calls, which cost every call
+// of the machine a little.
+func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
+	if len(s.calls) == 0 {
+		for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
+			l, err := link.AttachTracing(link.TracingOptions{Program: p})
+			if err != nil {
+				return errors.Join(fmt.Errorf("attach %s: %w: event loops are not recorded", p, permission(err)), s.leaveCalls())
+			}
+			s.calls = append(s.calls, l)
+		}
+	}
+	s.loops[tid] = true
+	if !IsEpoll(nr) {
+		fd = -1
+	}
+	at := boottime()
+	l := Loop{Tgid: uint32(pid), Nr: ownNumber(nr), Fd: fd, On: 1, Told: LoopTold{Since: at}}
+	if nr != 0 {
+		l.Entered = at
+	}
+	if err := s.objs.Loops.Update(uint32(tid), &l, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("watch the loop of thread %d: %w", tid, err)
+	}
+	return nil
+}
+
+// Loop is what the programs know of a loop; false: nothing.
+func (s *Session) Loop(tid int32) (l Loop, ok bool) {
+	err := s.objs.Loops.Lookup(uint32(tid), &l)
+	return l, err == nil
+}
+
+// ForgetLoop ends the watch over a loop. The last one takes the programs on system
+// calls with it.
+func (s *Session) ForgetLoop(tid int32) {
+	_ = s.objs.Loops.Delete(uint32(tid)) // who is not there is forgotten
+	delete(s.loops, tid)
+	if len(s.loops) == 0 {
+		_ = s.leaveCalls() // what is left of them goes with the session
+	}
+}
+
+// leaveCalls takes the programs off the system calls.
+func (s *Session) leaveCalls() error {
+	var errs []error
+	for _, l := range s.calls {
+		errs = append(errs, l.Close())
+	}
+	s.calls = nil
+	return errors.Join(errs...)
+}
+
+// LoopCost is how long the programs on system calls ran, and how often, while
+// MeasureRunTime is on.
+func (s *Session) LoopCost() (ran time.Duration, runs uint64) {
+	for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
+		if st, err := p.Stats(); err == nil {
+			ran, runs = ran+st.Runtime, runs+st.RunCount
+		}
+	}
+	return ran, runs
+}
