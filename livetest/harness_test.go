@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,7 +99,7 @@ func startRecorder(t testing.TB, path string, cmd *exec.Cmd) *recorder {
 	case <-r.ended:
 		t.Fatalf("gilscope %s: %v\n%s", strings.Join(r.cmd.Args[1:], " "), r.err, r.said())
 	case <-time.After(runLimit):
-		t.Fatalf("gilscope did not say that it records:\n%s", r.said())
+		t.Fatalf("gilscope did not say that it records; its threads in the kernel:\n%s\n%s", kernelStacks(r.cmd.Process.Pid), r.quit())
 	}
 	return r
 }
@@ -161,6 +162,27 @@ func startProgram(t testing.TB, in testpy.Interpreter, program string) *testpy.P
 		t.Fatal(err)
 	}
 	return testpy.StartScript(t, in, script, strings.Fields(args)...)
+}
+
+// quit ends a recorder that hangs, and returns all it said, its goroutines' stacks included.
+func (r *recorder) quit() string {
+	r.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-r.ended:
+	case <-time.After(runLimit):
+	}
+	return r.said()
+}
+
+// kernelStacks is where the threads of a process are in the kernel.
+func kernelStacks(pid int) string {
+	var out strings.Builder
+	stacks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stack", pid))
+	for _, path := range stacks {
+		stack, _ := os.ReadFile(path)
+		fmt.Fprintf(&out, "%s\n%s", path, stack)
+	}
+	return out.String()
 }
 
 // keep copies a recording of a failed test to the folder $GILSCOPE_KEEP, if it is set.
