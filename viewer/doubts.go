@@ -11,7 +11,7 @@ import (
 func Doubts(r *analyze.Report) []string {
 	var out []string
 	if r.Recording.LostEvents > 0 {
-		out = append(out, lostWords(r)+"; the numbers below are estimates.")
+		out = append(out, lostWords(r)+"; the numbers are estimates.")
 	}
 	if !r.Recording.Complete {
 		out = append(out, "the trace has no end (recorder killed or file cut); what is here is true.")

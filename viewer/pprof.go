@@ -11,6 +11,7 @@ import (
 
 // Pprof writes the stacks as a gzipped profile of github.com/google/pprof, with
 // the thread as a label of each sample, and the process where there are several.
+// Its comments are the doubts there are about the recording.
 func (p ProfileType) Pprof(w io.Writer, tl *analyze.Timeline) error {
 	stacks, err := p.weighted(tl)
 	if err != nil {
@@ -21,6 +22,7 @@ func (p ProfileType) Pprof(w io.Writer, tl *analyze.Timeline) error {
 		prof: &profile.Profile{
 			SampleType:    []*profile.ValueType{{Type: p.Name + "_count", Unit: "count"}, {Type: p.Name, Unit: "nanoseconds"}},
 			DurationNanos: tl.NS(),
+			Comments:      Doubts(tl.Report()),
 		},
 	}
 	b.prof.DefaultSampleType = p.Name

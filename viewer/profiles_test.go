@@ -46,6 +46,27 @@ func TestPprofSums(t *testing.T) {
 	}
 }
 
+// A profile says itself how far it can be trusted.
+func TestPprofComments(t *testing.T) {
+	for trace, want := range map[string]string{"hostile": "5 events lost", "hog": ""} {
+		kind, err := ProfileNamed("gil_wait")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := kind.Pprof(&out, analyze.Build(load(t, trace))); err != nil {
+			t.Fatal(err)
+		}
+		p, err := profile.Parse(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.Comments, " "); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: comments %q, want %q in them", trace, got, want)
+		}
+	}
+}
+
 func TestPprofTool(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "blame.pb.gz")
 	f, err := os.Create(path)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -40,7 +41,7 @@ Profiles, by --type:
 		Args: traces(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.trace = args[0]
-			return o.run(cmd.OutOrStdout())
+			return o.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
@@ -51,7 +52,7 @@ Profiles, by --type:
 	return cmd
 }
 
-func (o *exportOptions) run(stdout io.Writer) error {
+func (o *exportOptions) run(stdout, words io.Writer) error {
 	if o.to != "pprof" && o.to != "collapsed" && o.to != "text" {
 		return usageErrorf("--to %q is not known: use pprof, collapsed or text", o.to)
 	}
@@ -68,6 +69,9 @@ func (o *exportOptions) run(stdout io.Writer) error {
 	tl, err := timeline(o.trace, o.memory)
 	if err != nil {
 		return err
+	}
+	for _, doubt := range viewer.Doubts(tl.Report()) {
+		fmt.Fprintln(words, "WARNING:", doubt)
 	}
 	return writeTo(o.output, stdout, func(w io.Writer) error {
 		switch o.to {

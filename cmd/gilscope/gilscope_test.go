@@ -117,6 +117,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"check", hog, "--assert", "gil.wait.max<1s", "--out", "junit=-"}, 0, "<testsuite", ""},
 		{[]string{"export", hog, "--to", "collapsed"}, 0, "io (10);poll (a.py:3) 300000000", ""},
 		{[]string{"export", hog, "--to", "text"}, 0, "gil.wait.begin pid=1 tid=10", ""},
+		{[]string{"export", hostile, "--to", "text"}, 0, "gil.wait.begin", "WARNING: 5 events lost"},
 		{[]string{"export", hog, "--to", "collapsed", "--type", "gil_hold"}, 2, "", "use --type gil_blame"},
 
 		{[]string{"reprot"}, 2, "", "did you mean report"},
