@@ -71,10 +71,6 @@ func ambient() capabilities {
 	})
 }
 
-func bounding() capabilities {
-	return asked(func(n uintptr) (int, error) { return unix.PrctlRetInt(unix.PR_CAPBSET_READ, n, 0, 0, 0) })
-}
-
 // LimitToCaller makes the program's own privileges no way around the kernel's
 // rules for its caller. If the caller is not root and the capabilities come from
 // the program's file (setcap), it keeps those that load BPF programs and gives
@@ -122,29 +118,9 @@ func (s *session) kept(own privileges) capabilities {
 	return keep
 }
 
-// refuseGains is the first half of giving up: no program that we would start gets
-// what we do not need, or gains any. It changes nothing that attaching needs, and
-// takes some forty calls that each wait for all our threads: so it comes before
-// there are probes in targets, which would wait for it to be taken off where they
-// are hit too often. A launched command is running by then and keeps what its
-// caller has.
-func (s *session) refuseGains() error {
-	own, err := ownPrivileges()
-	if err != nil {
-		return err
-	}
-	if own.effective&capabilitiesOf(unix.CAP_SETPCAP) != 0 {
-		if err := dropBounding(bounding() &^ s.kept(own)); err != nil {
-			return err
-		}
-	}
-	return noNewPrivileges()
-}
-
-// giveUpRest gives up what is not needed any more once all is loaded, attached
-// and opened: from all sets, for good, so that a mistake of ours later on can do
-// less.
-func (s *session) giveUpRest() error {
+// giveUp gives up what is not needed any more once all is loaded, attached and
+// opened, for good, so that a mistake of ours later on can do less.
+func (s *session) giveUp() error {
 	own, err := ownPrivileges()
 	if err != nil {
 		return err
@@ -156,28 +132,19 @@ func (s *session) giveUpRest() error {
 // set makes the permitted, effective and inheritable sets those of all threads.
 // The kernel takes what they lack from the ambient set.
 func (p privileges) set() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
+	header, data := p.words()
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0)
+	return onAllThreads("set capabilities", errno)
+}
+
+// words are the sets as capset(2) takes them.
+func (p privileges) words() (header unix.CapUserHeader, data [2]unix.CapUserData) {
 	for i := range data {
 		data[i] = unix.CapUserData{
 			Effective: uint32(p.effective >> (32 * i)), Permitted: uint32(p.permitted >> (32 * i)), Inheritable: uint32(p.inheritable >> (32 * i)),
 		}
 	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0)
-	return onAllThreads("set capabilities", errno)
-}
-
-func dropBounding(drop capabilities) error {
-	for n := range 64 {
-		if drop>>n&1 == 0 {
-			continue
-		}
-		_, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(n), 0, 0, 0, 0)
-		if err := onAllThreads(fmt.Sprintf("drop capability %d", n), errno); err != nil {
-			return err
-		}
-	}
-	return nil
+	return unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, data
 }
 
 // noNewPrivileges makes sure that no program that we would start gains any.

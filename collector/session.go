@@ -122,7 +122,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		}
 	}
 	s.probes.Settle() // threads that wait in the kernel hold up what concerns all threads
-	s.warnKept(s.refuseGains())
+	s.warnKept(noNewPrivileges())
 	for _, t := range targets {
 		if err := s.attach(t); err != nil {
 			return s.sum, errors.Join(err, s.w.Close())
@@ -132,7 +132,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 		return s.sum, err
 	}
 	s.tick() // measuring takes CAP_SYS_ADMIN to begin, not to end
-	s.warnKept(s.giveUpRest())
+	s.warnKept(s.giveUp())
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	s.flight.say(s.o.Words)

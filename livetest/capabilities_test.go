@@ -41,16 +41,13 @@ func parseSets(status string) map[string]string {
 }
 
 // checkSets holds every thread of a process to the set it may have, in all sets.
-func checkSets(t testing.TB, pid int, bounded bool, names ...string) {
+func checkSets(t testing.TB, pid int, names ...string) {
 	t.Helper()
 	for _, sets := range setsOf(t, pid) {
 		for _, name := range []string{"CapPrm", "CapEff"} {
 			if sets[name] != bitsOf(names...) {
 				t.Errorf("%s %s, want %s", name, sets[name], bitsOf(names...))
 			}
-		}
-		if bounded && sets["CapBnd"] != bitsOf(names...) {
-			t.Errorf("CapBnd %s, want %s", sets["CapBnd"], bitsOf(names...))
 		}
 		if sets["CapInh"] != bitsOf() || sets["CapAmb"] != bitsOf() || sets["NoNewPrivs"] != "1" {
 			t.Errorf("what it starts could have more: %v", sets)
@@ -74,7 +71,7 @@ func TestPrivilegesGivenUp(t *testing.T) {
 	for _, detail := range []string{"waits", "full", "auto"} {
 		t.Run(detail, func(t *testing.T) {
 			r := startRecord(t, "-p", fmt.Sprint(p.PID), "--detail", detail)
-			checkSets(t, r.cmd.Process.Pid, true, kept(t)...)
+			checkSets(t, r.cmd.Process.Pid, kept(t)...)
 			if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}
@@ -96,14 +93,13 @@ func TestPrivilegesOfCommand(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		option   func(*exec.Cmd)
-		bounded  bool
 		recorder []string
 		command  map[string]string
 	}{
-		{"root", func(*exec.Cmd) {}, true, kept(t, "KILL"), mine},
-		{"sudo", underSudo, true, kept(t, "KILL"), ofUser(mine["CapBnd"])},
-		{"capabilities", having(caller...), false, caller, ofUser(mine["CapBnd"], caller...)},
-		{"file", asCaller(withFileCapabilities(t, "BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH")), false, []string{"BPF", "PERFMON"}, ofUser(mine["CapBnd"])},
+		{"root", func(*exec.Cmd) {}, kept(t, "KILL"), mine},
+		{"sudo", underSudo, kept(t, "KILL"), ofUser(mine["CapBnd"])},
+		{"capabilities", having(caller...), caller, ofUser(mine["CapBnd"], caller...)},
+		{"file", asCaller(withFileCapabilities(t, "BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH")), []string{"BPF", "PERFMON"}, ofUser(mine["CapBnd"])},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd, status := startTelling(t, c.option)
@@ -112,7 +108,7 @@ func TestPrivilegesOfCommand(t *testing.T) {
 					t.Errorf("the command has %s %s, want %s", name, got, want)
 				}
 			}
-			checkSets(t, cmd.Process.Pid, c.bounded, c.recorder...)
+			checkSets(t, cmd.Process.Pid, c.recorder...)
 			// The recorder may still signal a command that is another user's.
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
