@@ -121,7 +121,6 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, err
 		}
 	}
-	s.probes.Settle() // threads that wait in the kernel hold up what concerns all threads
 	s.warnKept(noNewPrivileges())
 	for _, t := range targets {
 		if err := s.attach(t); err != nil {
@@ -133,6 +132,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	}
 	s.tick() // measuring takes CAP_SYS_ADMIN to begin, not to end
 	s.warnKept(s.giveUp())
+	s.probes.EndCalibration() // not before: a thread that waits in the kernel holds up what concerns all threads
 	s.sum.Attach = time.Since(started)
 	s.announce(targets)
 	s.flight.say(s.o.Words)

@@ -71,7 +71,11 @@ func runCommand(t testing.TB, cmd *exec.Cmd) outcome {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(runLimit, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(runLimit, func() { // where it hangs is worth more than its exit code
+		t.Logf("gilscope hangs; its threads in the kernel:\n%s", kernelStacks(cmd.Process.Pid))
+		cmd.Process.Signal(syscall.SIGQUIT)
+		time.AfterFunc(runLimit, func() { cmd.Process.Kill() })
+	})
 	defer timer.Stop()
 	err := cmd.Wait()
 	return outcome{exitOf(t, err), out.String(), words.String()}

@@ -319,7 +319,7 @@ func TestFlightUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"--trigger", "gil.wait>1s"}, "--keep"},
-		{[]string{"--keep", "5s", "--trigger", "loop.block>1s"}, "use gil.wait or gil.hold"},
+		{[]string{"--keep", "5s", "--trigger", "loop.lag>1s"}, "use gil.wait"},
 		{[]string{"--keep", "5s", "--trigger", "gil.hold>1s", "--detail", "waits"}, "--detail full"},
 		{[]string{"--keep", "5s", "--ring", "5s"}, "give one of them"},
 		{[]string{"--ring", "3"}, "power of two"},

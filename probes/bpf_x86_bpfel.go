@@ -46,6 +46,8 @@ type bpfLoop struct {
 	On       uint32
 	Asked    uint32
 	Strays   uint32
+	Early    uint32
+	Pad      uint32
 }
 
 type bpfLoopAt struct {

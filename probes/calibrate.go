@@ -31,7 +31,8 @@ type kind struct {
 
 // Calibrate measures what a hit costs on this machine, for each kind of site,
 // on private functions of this very process. It takes some milliseconds (single-stepped
-// ones: 50) and needs a session that records nothing else.
+// ones: 50) and needs a session that records nothing else. Its probes stay until
+// EndCalibration: the kernel may take its time to take them off.
 func (s *Session) Calibrate(costs ...cpython.Cost) ([]PerHit, error) {
 	gil, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
@@ -61,6 +62,9 @@ func (s *Session) Calibrate(costs ...cpython.Cost) ([]PerHit, error) {
 	return out, nil
 }
 
+// EndCalibration takes the probes off that Calibrate left, behind the caller's back.
+func (s *Session) EndCalibration() { s.UnhookLater(os.Getpid()) }
+
 func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr, gil uintptr) (PerHit, error) {
 	const foreign = 4096 // offset of a condition variable that is none of the GIL's
 	site, err := ownSite(addr)
@@ -71,7 +75,6 @@ func (s *Session) calibrate(pid int, cost cpython.Cost, hit func(uintptr), addr,
 	if err := s.attach(pid, group{{Program: bpfProgCondSignal, Site: site}}, false); err != nil {
 		return PerHit{}, err
 	}
-	defer s.UnhookLater(pid)
 	return PerHit{cost, shortest(hit, gil+foreign) - base, shortest(hit, gil+switchCond) - base}, nil
 }
 

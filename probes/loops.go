@@ -1,13 +1,11 @@
 package probes
 
 import (
-	"errors"
 	"fmt"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 )
 
 // LoopAt says where in its iteration an event loop is, LoopTold what it has done
@@ -100,17 +98,10 @@ func setLoops(spec *ebpf.CollectionSpec, o Options) error {
 
 // WatchLoop makes a thread of a target a loop that now waits by a system call, of
 // epoll on the instance fd; nr 0: its next wait on an epoll instance tells. The
-// first loop attaches the programs that see system calls, which cost every call
-// of the machine a little.
+// first loop attaches the programs that see its system calls.
 func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
-	if len(s.calls) == 0 {
-		for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
-			l, err := link.AttachTracing(link.TracingOptions{Program: p})
-			if err != nil {
-				return errors.Join(fmt.Errorf("attach %s: %w: event loops are not recorded", p, permission(err)), s.leaveCalls())
-			}
-			s.calls = append(s.calls, l)
-		}
+	if err := s.calls.add(nr, s); err != nil {
+		return err
 	}
 	s.loops[tid] = true
 	if !IsEpoll(nr) {
@@ -119,7 +110,7 @@ func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
 	at := boottime()
 	l := Loop{Tgid: uint32(pid), Nr: ownNumber(nr), Fd: fd, On: 1, Told: LoopTold{Since: at}}
 	if nr != 0 {
-		l.Entered = at
+		l.Entered, l.Early = at, 1
 	}
 	if err := s.objs.Loops.Update(uint32(tid), &l, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("watch the loop of thread %d: %w", tid, err)
@@ -139,24 +130,14 @@ func (s *Session) ForgetLoop(tid int32) {
 	_ = s.objs.Loops.Delete(uint32(tid)) // who is not there is forgotten
 	delete(s.loops, tid)
 	if len(s.loops) == 0 {
-		_ = s.leaveCalls() // what is left of them goes with the session
+		_ = s.calls.leave() // what is left of them goes with the session
 	}
-}
-
-// leaveCalls takes the programs off the system calls.
-func (s *Session) leaveCalls() error {
-	var errs []error
-	for _, l := range s.calls {
-		errs = append(errs, l.Close())
-	}
-	s.calls = nil
-	return errors.Join(errs...)
 }
 
 // LoopCost is how long the programs on system calls ran, and how often, while
 // MeasureRunTime is on.
 func (s *Session) LoopCost() (ran time.Duration, runs uint64) {
-	for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
+	for _, p := range append([]*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn}, s.calls.programs...) {
 		if st, err := p.Stats(); err == nil {
 			ran, runs = ran+st.Runtime, runs+st.RunCount
 		}

@@ -25,5 +25,8 @@ var kinds = []kind{
 	{cpython.SingleStepped, hitSingleStepped, func() uintptr { return addrSingleStepped() + skipMove }},
 }
 
+// callPrefix is what the kernel's functions behind system calls begin with.
+const callPrefix = "__x64_sys_"
+
 // callNumbers are the numbers of x86-64 by those of this machine; nil: they are the same.
 var callNumbers map[int32]int32

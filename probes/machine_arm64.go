@@ -24,6 +24,9 @@ var kinds = []kind{
 	{cpython.SingleStepped, hitSingleStepped, func() uintptr { return addrSingleStepped() + skipMove }},
 }
 
+// callPrefix is what the kernel's functions behind system calls begin with.
+const callPrefix = "__arm64_sys_"
+
 // callNumbers are the numbers of x86-64 by those of this machine (the kernel's
 // include/uapi/asm-generic/unistd.h), of the system calls in which threads block.
 var callNumbers = map[int32]int32{

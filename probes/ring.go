@@ -11,6 +11,24 @@ import (
 // MinRingBytes is the least size of a ring: what 10,000 events need.
 const MinRingBytes = 1 << 20
 
+// objects are what is loaded.
+type objects struct {
+	bpfObjects
+	Data *ebpf.Map `ebpf:".bss"` // variables that the reader changes
+}
+
+// maps are all maps but constants, by name.
+func (o *objects) maps() map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		bpfMapCounters: o.Counters, bpfMapHostTids: o.HostTids, bpfMapLoopScratches: o.LoopScratches, bpfMapLoops: o.Loops,
+		bpfMapRing: o.Ring, bpfMapScratches: o.Scratches, bpfMapTargets: o.Targets, bpfMapThreads: o.Threads, bpfMapUsages: o.Usages,
+		".bss": o.Data,
+	}
+}
+
+// Close lets the kernel have back what is loaded.
+func (o *objects) Close() error { return errors.Join(o.bpfObjects.Close(), o.Data.Close()) }
+
 // loadWithRing loads everything, with half the ring as long as the kernel has not
 // enough memory, or may not use it for us (the limit of a cgroup).
 func (s *Session) loadWithRing(spec *ebpf.CollectionSpec, bytes int) error {

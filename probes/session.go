@@ -31,14 +31,15 @@ type Options struct {
 // Session is the loaded and attached programs, and the ring they write to.
 // One goroutine reads; targets may be added and removed meanwhile.
 type Session struct {
-	objs   bpfObjects
+	spec   *ebpf.CollectionSpec
+	objs   objects
 	multi  bool // uprobes by uprobe_multi links (kernel >= 6.6)
 	ring   *ringbuf.Reader
 	links  []closer         // of what serves all targets
 	hooks  map[int][]closer // by target
 	shared map[hookID]*sharedHook
 	usage  *ebpf.Memory   // struct usage by the low bits of the pid
-	calls  []closer       // the programs on system calls, while there are loops
+	calls  calls          // the programs on system calls, while there are loops
 	loops  map[int32]bool // by tid
 	leave  sync.WaitGroup
 	raw    ringbuf.Record
@@ -72,6 +73,7 @@ func (s *Session) load(o Options) error {
 	if err != nil {
 		return fmt.Errorf("read BPF objects: %w", err)
 	}
+	s.spec = spec
 	if err := setLoops(spec, o); err != nil {
 		return err
 	}
@@ -233,7 +235,7 @@ func (s *Session) Detach() error {
 	for pid := range s.hooks {
 		errs = append(errs, s.Unhook(pid))
 	}
-	errs = append(errs, s.leaveCalls())
+	errs = append(errs, s.calls.leave())
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}

@@ -82,9 +82,6 @@ func (s *Session) UnhookLater(pid int) {
 	delete(s.hooks, pid)
 }
 
-// Settle waits until the hooks are off that UnhookLater removes.
-func (s *Session) Settle() { s.leave.Wait() }
-
 // Attach puts a plan's hooks into a process that is observed without them.
 func (s *Session) Attach(pid int, plan Plan, shared bool) error {
 	for _, g := range groups(plan.Hooks) {
@@ -109,7 +106,7 @@ func (s *Session) MeasureRunTime() (io.Closer, error) {
 // rises only while MeasureRunTime is on.
 func (s *Session) RunTime() time.Duration {
 	var sum time.Duration
-	for _, p := range append(s.always(), s.objs.CpuSample, s.objs.LoopWaits, s.objs.LoopGoesOn) {
+	for _, p := range append(append(s.always(), s.objs.CpuSample, s.objs.LoopWaits, s.objs.LoopGoesOn), s.calls.programs...) {
 		if st, err := p.Stats(); err == nil {
 			sum += st.Runtime
 		}

@@ -104,9 +104,13 @@ static __always_inline void loop_gets_cpu(struct task_struct *task, u64 now)
 {
 	struct loop *l = loop_of(task->pid);
 
-	if (l) {
-		l->in_at = now;
-		l->in_cpu = task->se.sum_exec_runtime;
+	if (!l)
+		return;
+	l->in_at = now;
+	l->in_cpu = task->se.sum_exec_runtime;
+	if (l->early && l->entered && !l->begin) {
+		l->begin = now;
+		l->cpu = l->in_cpu;
 	}
 }
 
@@ -153,6 +157,8 @@ static __always_inline void loop_leaves_cpu(struct target *t, struct scratch *s,
 	struct loop_at none = {.nr = -1};
 
 	s->at = none;
+	if (l && l->early && s->rec.flags & F_ASLEEP && l->nr == SYSCALL_NR(regs))
+		l->begin = 0; /* it got the CPU, and waits on */
 	if (l && l->begin) {
 		note_call(&s->at, prev, regs);
 		note_loop(t, s, l, prev->se.sum_exec_runtime);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The waits of event loops, from the tracepoints of all system calls. These slow
- * down every call of the machine by 0.15 to 0.35 us, so they are attached only once
- * there is a loop; who is none is told by the number of the call and one lookup.
+ * The waits of event loops. Both programs get registers and then a number, of
+ * which they use the second only at the end of a call, so they fit the kernel's
+ * functions behind single system calls (fentry, fexit) as well as the tracepoints
+ * of all. The former is how the reader attaches them where the kernel lets it: the
+ * tracepoints slow down every call of the machine by 0.15 to 0.35 us. Either comes
+ * only once there is a loop.
  */
 
 #define LOOP_TELL_NS 1000000000ull
@@ -42,13 +45,15 @@ static __always_inline void was_late(struct loop *l, u64 due, u64 now)
 		l->told.late_max = now - due;
 }
 
+/* NULL once the process is no target any more. */
 static __always_inline struct scratch *begin_loop_rec(const struct loop *l, u8 kind, u32 tid)
 {
 	u32 zero = 0;
 	struct scratch *s = bpf_map_lookup_elem(&loop_scratches, &zero);
 
-	if (s)
-		begin_rec(&s->rec, kind, l->tgid, tid);
+	if (!s || !bpf_map_lookup_elem(&targets, &l->tgid))
+		return NULL;
+	begin_rec(&s->rec, kind, l->tgid, tid);
 	return s;
 }
 
@@ -68,8 +73,8 @@ static __always_inline void tell_block(const struct loop *l, struct task_struct 
 /* Tells of the loop, with its stack, and begins to count anew. */
 static __always_inline void tell_loop(struct loop *l, u32 tid, u64 now)
 {
-	struct scratch *s = begin_loop_rec(l, REC_LOOP, tid);
 	struct target *t = bpf_map_lookup_elem(&targets, &l->tgid);
+	struct scratch *s = t ? begin_loop_rec(l, REC_LOOP, tid) : NULL;
 	struct loop_told fresh = {.since = now};
 	u32 frames;
 
@@ -79,7 +84,7 @@ static __always_inline void tell_loop(struct loop *l, u32 tid, u64 now)
 	if (t->places_n)
 		walk_own(t, s);
 	frames = s->rec.nframes * sizeof(struct frame);
-	if (frames > (MAX_FRAMES + 1) * sizeof(struct frame))
+	if (frames > (MAX_FRAMES + 1) * sizeof(struct frame)) /* cannot be; for the verifier */
 		return;
 	l->told.nr = l->nr;
 	__builtin_memcpy(&s->data[frames], &l->told, sizeof(l->told));
@@ -101,9 +106,9 @@ static __always_inline void closes(u32 tid, s32 fd)
 SEC("tp_btf/sys_enter")
 int loop_waits(u64 *ctx)
 {
-	s64 nr = ctx[1];
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	s64 nr = SYSCALL_NR(regs);
 	struct task_struct *me;
-	struct pt_regs *regs;
 	struct loop *l;
 	u64 now, took;
 	s64 timeout;
@@ -111,7 +116,6 @@ int loop_waits(u64 *ctx)
 	if (!is_wait(nr) && nr != NR_CLOSE)
 		return 0;
 	me = bpf_get_current_task_btf();
-	regs = (struct pt_regs *)ctx[0];
 	if (nr == NR_CLOSE) {
 		closes(me->pid, CALL_ARG1(regs));
 		return 0;
@@ -128,6 +132,7 @@ int loop_waits(u64 *ctx)
 		if (took >= block_ns)
 			tell_block(l, me, now, cpu_time(me, l, now));
 	}
+	l->early = 0;
 	timeout = timeout_of(regs, nr);
 	l->deadline = timeout > 0 ? now + timeout : 0;
 	l->begin = 0;
@@ -150,10 +155,11 @@ int loop_goes_on(u64 *ctx)
 		return 0;
 	me = bpf_get_current_task_btf();
 	l = loop_of(me->pid);
-	if (!l || !l->on || !l->entered || nr != l->nr || (is_epoll(nr) && (s32)CALL_ARG1(regs) != l->fd))
+	if (!l || !l->on || (!l->entered && !l->begin) || nr != l->nr || (is_epoll(nr) && (s32)CALL_ARG1(regs) != l->fd))
 		return 0;
 	now = bpf_ktime_get_boot_ns();
-	l->told.idle += now - l->entered;
+	if (l->entered) /* else the kernel did not run the program at its begin */
+		l->told.idle += now - l->entered;
 	if (ret > 0)
 		l->told.events += ret;
 	if (l->deadline && now >= l->deadline) {

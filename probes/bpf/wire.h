@@ -127,6 +127,8 @@ struct loop {
 	__u32 on;
 	__u32 asked;    /* waits that the reader could have been asked about */
 	__u32 strays;   /* waits in a row on another epoll instance */
+	__u32 early;    /* it waited when the programs came: its first wait has no end that they see */
+	__u32 pad;
 };
 
 /* An interpreter and its GIL. Interpreters may share one (before 3.12 all do):
