@@ -138,6 +138,8 @@ func (b Budget) Check(r *Report) Outcome {
 		out.Why = fmt.Sprintf("%d events were lost; record again with less load on the recorder", r.Recording.LostEvents)
 	case !r.Recording.Complete:
 		out.Why = "the trace has no end (recorder killed or file cut); record again"
+	case b.holds(got.value) && r.Recording.LoopsOffNS > 0 && strings.HasPrefix(m.Name, "loop."):
+		out.Why = fmt.Sprintf("event loops were not watched for %v; record with a higher --max-overhead", time.Duration(r.Recording.LoopsOffNS))
 	case b.holds(got.value):
 		out.Status = Pass
 	default:

@@ -29,6 +29,11 @@ func runRecording(tl *Timeline, r *Report) {
 			rec.OverheadShare = &share
 		}
 	}
+	for _, n := range t.Notes {
+		if since, ok := number(n, "since_ns"); ok && n.Name == trace.NoteLoopsOff {
+			rec.LoopsOffNS += max(int64(n.Time)-max(since, int64(tl.Start)), 0)
+		}
+	}
 	r.Recording = rec
 	if !tl.Sched {
 		r.Skipped = append(r.Skipped, Skipped{"thread states", "the trace has no scheduling events"})

@@ -36,7 +36,8 @@ type Recording struct {
 	Detail        *string  `json:"detail"` // waits, full, or auto if it changed
 	Complete      bool     `json:"complete"`
 	LostEvents    int64    `json:"lost_events"`
-	Losses        []Loss   `json:"losses"` // by begin; where the recorder did not get to tell, less than lost_events
+	Losses        []Loss   `json:"losses"`       // by begin; where the recorder did not get to tell, less than lost_events
+	LoopsOffNS    int64    `json:"loops_off_ns"` // time in which event loops were not watched, for it cost too much
 	ProbeHits     *int64   `json:"probe_hits"`
 	NSPerHit      *float64 `json:"ns_per_hit"`
 	OverheadShare *float64 `json:"overhead_share"`

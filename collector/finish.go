@@ -33,6 +33,7 @@ func (s *session) finish() error {
 		s.consume(true)
 	}
 	s.d.losses.tell(s.w, whatever, at)
+	s.tellLoopsOff(at)
 	errs = append(errs, s.checkCounts())
 	for _, p := range s.d.procs {
 		if !p.exited {

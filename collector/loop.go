@@ -50,7 +50,7 @@ const defaultBlock = 50e6 // ns
 // watchLoop makes a thread a loop. Where asyncio keeps its tasks may be known only
 // now, when it has been imported.
 func (s *session) watchLoop(p *process, t *thread, nr, fd int32) bool {
-	if s.o.NoLoops || p.py == nil {
+	if s.o.NoLoops || p.py == nil || s.loopGovernor.off != 0 {
 		return false
 	}
 	if err := s.probes.WatchLoop(p.pid, t.tid, nr, fd); err != nil {
@@ -59,6 +59,9 @@ func (s *session) watchLoop(p *process, t *thread, nr, fd int32) bool {
 		}
 		s.loopsFailed = true
 		return false
+	}
+	if s.o.Verbose && s.probes.Loops() == 1 {
+		s.sayCalls()
 	}
 	if p.py.Refresh() == nil {
 		p.tasks = p.py.Tasks()

@@ -62,26 +62,27 @@ const readEvery = 50 * time.Millisecond
 
 // session is one recording.
 type session struct {
-	o           Options
-	probes      *probes.Session
-	w           *trace.Writer
-	file        *os.File // nil: a flight recorder
-	flight      *flight  // nil: none
-	d           *dispatcher
-	ends        *ends
-	batch       probes.Batch
-	alive       int
-	begun       time.Time
-	clocked     time.Time
-	looked      time.Time
-	emptied     time.Time // what was in the ring by then has been read
-	meter       meter
-	perHit      map[cpython.Cost]time.Duration // with its record
-	starts      []*starting                    // execed, interpreter not found yet
-	loopsFailed bool                           // and somebody was told
-	stub        bool                           // the launched command has not become itself yet
-	prog        progress
-	sum         Summary
+	o            Options
+	probes       *probes.Session
+	w            *trace.Writer
+	file         *os.File // nil: a flight recorder
+	flight       *flight  // nil: none
+	d            *dispatcher
+	ends         *ends
+	batch        probes.Batch
+	alive        int
+	begun        time.Time
+	clocked      time.Time
+	looked       time.Time
+	emptied      time.Time // what was in the ring by then has been read
+	meter        meter
+	perHit       map[cpython.Cost]time.Duration // with its record
+	starts       []*starting                    // execed, interpreter not found yet
+	loopGovernor loopGovernor
+	loopsFailed  bool // and somebody was told
+	stub         bool // the launched command has not become itself yet
+	prog         progress
+	sum          Summary
 }
 
 // Record makes one recording, from attaching to the footer. It ends with the
@@ -337,7 +338,7 @@ func (s *session) housekeep() error {
 	s.findStarted()
 	s.reap()
 	s.tick()
-	if err := s.govern(); err != nil {
+	if err := errors.Join(s.govern(), s.governLoops()); err != nil {
 		return err
 	}
 	due := time.Since(s.looked) > checkEvery

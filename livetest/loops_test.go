@@ -274,7 +274,7 @@ func TestBlocks(t *testing.T) {
 func TestInnocentLoop(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
 		t.Run(in.Name, func(t *testing.T) {
-			l := recordLoop(t, in, "gil", "3s", "--detail", "auto")
+			l := recordLoop(t, in, "gil", "3s", "--detail", "auto", "--max-overhead", "60%") // others make system calls, too
 			l.checkBlocks(t)
 			if !slices.ContainsFunc(l.report.Findings, func(f analyze.Finding) bool { return f.Rule == "loop.gil" }) {
 				t.Error("no finding says that the loop is innocent")

@@ -22,6 +22,7 @@ type bpfCounts struct {
 	LastLost  uint64
 	Look      uint32
 	Pad       uint32
+	Calls     uint64
 }
 
 type bpfFrame struct {

@@ -3,9 +3,11 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // calls are the programs on the system calls by which loops wait. They stand on the
@@ -15,6 +17,7 @@ import (
 type calls struct {
 	on       map[string]bool // functions that have them
 	all      bool            // the tracepoints have them
+	cost     time.Duration   // what those add to each call
 	programs []*ebpf.Program // loaded for functions
 	links    []closer
 }
@@ -106,6 +109,7 @@ func (c *calls) tracepoints(s *Session) error {
 	if err := c.leave(); err != nil {
 		return err
 	}
+	before := shortest(anyCall, 0)
 	for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
@@ -113,9 +117,15 @@ func (c *calls) tracepoints(s *Session) error {
 		}
 		c.links = append(c.links, l)
 	}
-	c.all = true
+	c.all, c.cost = true, max(shortest(anyCall, 0)-before, 0)
 	return nil
 }
+
+// anyCall makes a system call that does next to nothing.
+func anyCall(uintptr) { unix.Getppid() }
+
+// CallCost is what the programs add to every system call of the machine; 0: nothing.
+func (s *Session) CallCost() time.Duration { return s.calls.cost }
 
 // leave takes the programs off the system calls.
 func (c *calls) leave() error {

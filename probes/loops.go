@@ -118,6 +118,9 @@ func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
 	return nil
 }
 
+// Loops is how many loops are watched.
+func (s *Session) Loops() int { return len(s.loops) }
+
 // Loop is what the programs know of a loop; false: nothing.
 func (s *Session) Loop(tid int32) (l Loop, ok bool) {
 	err := s.objs.Loops.Lookup(uint32(tid), &l)

@@ -26,6 +26,9 @@ func (p *page) loops(r *analyze.Report, top int) {
 		p.line("  %6s  %6s  %10d  %9s  %6d  %9s  %9s  %s", percent(l.Utilization), percent(l.UtilizationMax), l.Iterations, average(l),
 			len(l.Blocks), duration(l.BlockedNS), duration(longest(l)), loopName(r, l))
 	}
+	if off := r.Recording.LoopsOffNS; off > 0 {
+		p.line("  not watched for %s of the %s: it costs system calls more than --max-overhead", duration(off), duration(r.Recording.DurationNS))
+	}
 	for i := range r.Loops[:min(len(r.Loops), top)] {
 		p.blocks(r, &r.Loops[i], top)
 	}

@@ -39,6 +39,9 @@ const (
 	// NoteLoop says that a thread is an event loop: tid, kind (asyncio|uvloop|trio|other; told again when it is known
 	// better), syscall (the number of the one it waits in).
 	NoteLoop = "loop"
+	// NoteLoopsOff says that between since_ns and this moment no event loop was watched, for that costs every system call of
+	// the machine ns_per_call, and a CPU made calls_per_s of them.
+	NoteLoopsOff = "loops off"
 	// NoteBlock explains a block of a loop, at the moment it ended: tid, cause (the begin of a long one was told with what
 	// it looked like then), start_ns, duration_ns, and what sums to it:
 	// on_cpu_ns, gil_wait_ns, runnable_ns, blocked_ns, gc_ns (without it, the collector's part is not known and is in on_cpu_ns);
