@@ -45,62 +45,71 @@ func callsFor(nr int32) []string {
 
 // add attaches what a loop that waits by nr needs and is not there yet.
 func (c *calls) add(nr int32, s *Session) error {
-	if c.all {
+	var missing []string
+	for _, name := range callsFor(nr) {
+		if !c.all && !c.on[name] {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	for _, name := range callsFor(nr) {
-		if c.on[name] {
-			continue
-		}
-		if err := c.function(name, s); err != nil {
-			return c.tracepoints(s)
-		}
+	if err := c.functions(missing, s); err != nil {
+		return c.tracepoints(s)
 	}
 	return nil
 }
 
-// function attaches to the kernel's function behind a system call.
-func (c *calls) function(name string, s *Session) error {
-	symbol := callPrefix + name
-	ends := []struct {
-		program string
-		attach  ebpf.AttachType
-	}{{bpfProgLoopWaits, ebpf.AttachTraceFEntry}, {bpfProgLoopGoesOn, ebpf.AttachTraceFExit}}
-	if name == "close" {
-		ends = ends[:1]
+// functions attaches to the kernel's functions behind system calls.
+func (c *calls) functions(names []string, s *Session) error {
+	loaded, err := s.programsFor(names)
+	if err != nil {
+		return err
 	}
-	for _, end := range ends {
-		p, err := s.programFor(end.program, end.attach, symbol)
-		if err != nil {
-			return err
-		}
-		c.programs = append(c.programs, p)
+	c.programs = append(c.programs, loaded...)
+	for _, p := range loaded {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
-			return fmt.Errorf("attach to the kernel's %s: %w", symbol, permission(err))
+			return fmt.Errorf("attach to a function of the kernel: %w", permission(err))
 		}
 		c.links = append(c.links, l)
 	}
 	if c.on == nil {
 		c.on = map[string]bool{}
 	}
-	c.on[name] = true
+	for _, name := range names {
+		c.on[name] = true
+	}
 	return nil
 }
 
-// programFor loads one of the programs anew, for a function of the kernel, with
-// the constants and maps of the others.
-func (s *Session) programFor(name string, attach ebpf.AttachType, symbol string) (*ebpf.Program, error) {
-	p := s.spec.Programs[name].Copy()
-	p.AttachType, p.AttachTo = attach, symbol
+// programsFor loads the programs on system calls anew, for the kernel's functions
+// behind some of them, with the constants and maps of the others. All at once:
+// most of the time goes into reading the kernel's types.
+func (s *Session) programsFor(calls []string) ([]*ebpf.Program, error) {
 	spec := *s.spec
-	spec.Programs = map[string]*ebpf.ProgramSpec{name: p}
-	loaded, err := ebpf.NewCollectionWithOptions(&spec, ebpf.CollectionOptions{MapReplacements: s.objs.maps()})
-	if err != nil {
-		return nil, fmt.Errorf("load a program for the kernel's %s: %w", symbol, err)
+	spec.Programs = map[string]*ebpf.ProgramSpec{}
+	add := func(name, call string, attach ebpf.AttachType) {
+		p := s.spec.Programs[name].Copy()
+		p.AttachType, p.AttachTo = attach, callPrefix+call
+		spec.Programs[name+" "+call] = p
 	}
-	defer loaded.Close()
-	return loaded.DetachProgram(name), nil
+	for _, call := range calls {
+		add(bpfProgLoopWaits, call, ebpf.AttachTraceFEntry)
+		if call != "close" {
+			add(bpfProgLoopGoesOn, call, ebpf.AttachTraceFExit)
+		}
+	}
+	all, err := ebpf.NewCollectionWithOptions(&spec, ebpf.CollectionOptions{MapReplacements: s.objs.maps()})
+	if err != nil {
+		return nil, fmt.Errorf("load programs for functions of the kernel: %w", err)
+	}
+	defer all.Close()
+	var out []*ebpf.Program
+	for name := range spec.Programs {
+		out = append(out, all.DetachProgram(name))
+	}
+	return out, nil
 }
 
 // tracepoints attaches to all system calls of the machine, and takes off what is

@@ -25,6 +25,7 @@ const (
 	Auto    = "auto"    // ... without --detail
 	Follow  = "follow"  // record family.py from its start, with its children, at full
 	Contain = "contain" // record family.py in a pid namespace with -p and --follow, at waits
+	Loops   = "loops"   // record two.py, which blocks its event loop, at waits
 	Failed  = "failed"  // the last one if the guest could not go on: Error is set
 	Done    = "done"    // else
 )
@@ -45,7 +46,7 @@ type Step struct {
 const (
 	Gilscope = "/usr/bin/gilscope"
 	Python   = "/usr/bin/python3"
-	Programs = "/testdata" // testdata/truth and testdata/processes
+	Programs = "/testdata" // testdata/truth, testdata/processes and testdata/loops
 )
 
 // PortArg names, on the kernel's command line, the serial port where the lines

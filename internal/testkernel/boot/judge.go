@@ -43,6 +43,8 @@ func judge(steps []testkernel.Step, refused bool) verdict {
 			cell, err = judgeRefusal(s, v.release)
 		case s.Name == testkernel.Doctor:
 			cell, err = judgeDoctor(s)
+		case s.Name == testkernel.Loops:
+			cell, err = judgeLoops(s)
 		default:
 			cell, line, err = judgeRecording(s)
 		}

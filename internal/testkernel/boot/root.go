@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gilscope/internal/testkernel"
@@ -40,7 +41,8 @@ func makeRoot(a arch, out, work, cache string) error {
 	}
 	archive.tree("/", debian, notNeeded)
 	archive.tree(testkernel.Programs, filepath.Join(testpy.Tree(), "testdata"), func(path string) bool {
-		return path != "." && !strings.HasPrefix(path, "truth") && !strings.HasPrefix(path, "processes") || strings.Contains(path, "__pycache__")
+		folder, _, _ := strings.Cut(path, "/")
+		return path != "." && !slices.Contains([]string{"truth", "processes", "loops"}, folder) || strings.Contains(path, "__pycache__")
 	})
 	if err := archive.close(); err != nil {
 		return fmt.Errorf("make the guest's root folder: %w", err)

@@ -27,6 +27,7 @@ var columns = []struct{ step, head string }{
 	{testkernel.Full, "`full`"},
 	{testkernel.Follow, "`full`, children"},
 	{testkernel.Contain, "`waits`, container"},
+	{testkernel.Loops, "event loops"},
 }
 
 // table is the rows in Markdown.

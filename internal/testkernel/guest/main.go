@@ -85,11 +85,16 @@ func (g *guest) all() {
 	g.send(testkernel.Step{Name: testkernel.Boot, Kernel: unix.ByteSliceToString(u.Release[:])})
 	for _, step := range []func() (testkernel.Step, error){
 		g.doctor,
-		func() (testkernel.Step, error) { return g.convoy(testkernel.Waits, "--detail", "waits") },
-		func() (testkernel.Step, error) { return g.convoy(testkernel.Full, "--detail", "full") },
-		func() (testkernel.Step, error) { return g.convoy(testkernel.Auto) },
+		func() (testkernel.Step, error) {
+			return g.one(testkernel.Waits, convoy, "-d", "3s", "--detail", "waits")
+		},
+		func() (testkernel.Step, error) { return g.one(testkernel.Full, convoy, "-d", "3s", "--detail", "full") },
+		func() (testkernel.Step, error) { return g.one(testkernel.Auto, convoy, "-d", "3s") },
 		g.follow,
 		g.contain,
+		func() (testkernel.Step, error) {
+			return g.one(testkernel.Loops, "loops/two.py", "-d", "12s", "--detail", "waits")
+		},
 	} {
 		s, err := step()
 		if err != nil {

@@ -98,15 +98,17 @@ func (p *program) stop() (string, error) {
 	return lines[len(lines)-1], nil
 }
 
-// convoyProgram runs for as long as recording may take.
-func convoyProgram() (*program, error) {
-	return start(python(testkernel.Programs+"/truth/convoy.py", fmt.Sprint(patience.Seconds())))
+const convoy = "truth/convoy.py"
+
+// endless starts a program that runs for as long as recording may take.
+func endless(name string) (*program, error) {
+	return start(python(testkernel.Programs+"/"+name, fmt.Sprint(patience.Seconds())))
 }
 
 // doctor asks gilscope what works here, and for a process.
 func (g *guest) doctor() (testkernel.Step, error) {
 	s := testkernel.Step{Name: testkernel.Doctor}
-	p, err := convoyProgram()
+	p, err := endless(convoy)
 	if err != nil {
 		return s, err
 	}
@@ -115,15 +117,15 @@ func (g *guest) doctor() (testkernel.Step, error) {
 	return s, err
 }
 
-// convoy records convoy.py for three seconds.
-func (g *guest) convoy(name string, args ...string) (testkernel.Step, error) {
+// one records a program for a while.
+func (g *guest) one(name, of string, args ...string) (testkernel.Step, error) {
 	s := testkernel.Step{Name: name}
-	p, err := convoyProgram()
+	p, err := endless(of)
 	if err != nil {
 		return s, err
 	}
 	trace := filepath.Join(g.dir, name+".pftrace")
-	s.Run = gilscope(nil, append([]string{"record", "-v", "-p", fmt.Sprint(p.cmd.Process.Pid), "-d", "3s", "-o", trace}, args...)...)
+	s.Run = gilscope(nil, append([]string{"record", "-v", "-p", fmt.Sprint(p.cmd.Process.Pid), "-o", trace}, args...)...)
 	if s.Left, err = left(p.cmd.Process.Pid); err != nil {
 		return s, err
 	}
