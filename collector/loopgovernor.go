@@ -36,7 +36,8 @@ func (s *session) governLoops() error {
 	if time.Since(g.begun) < window {
 		long = trial
 	}
-	if s.o.Detail != probes.Auto || s.probes.CallCost() == 0 || time.Since(g.since) < long {
+	cost, _ := s.probes.CallCost()
+	if s.o.Detail != probes.Auto || cost == 0 || time.Since(g.since) < long {
 		return nil
 	}
 	counts, err := s.probes.Counts()
@@ -45,7 +46,7 @@ func (s *session) governLoops() error {
 	}
 	span := time.Since(g.since).Seconds()
 	known := len(g.calls) == len(counts)
-	g.since, g.rate, g.cost = time.Now(), 0, s.probes.CallCost()
+	g.since, g.rate, g.cost = time.Now(), 0, cost
 	for i, c := range counts {
 		if known {
 			g.rate = max(g.rate, float64(c.Calls-g.calls[i])/span)
@@ -105,8 +106,8 @@ func (s *session) tellLoopsOff(at trace.Time) {
 
 // sayCalls tells how the waits of loops are seen.
 func (s *session) sayCalls() {
-	if cost := s.probes.CallCost(); cost > 0 {
-		fmt.Fprintf(s.o.Words, "event loops by the tracepoints of all system calls, %v each\n", cost)
+	if cost, why := s.probes.CallCost(); cost > 0 {
+		fmt.Fprintf(s.o.Words, "event loops by the tracepoints of all system calls, %v each, for this kernel refuses better: %v\n", cost, why)
 	} else {
 		fmt.Fprintln(s.o.Words, "event loops by the functions of the system calls they wait in")
 	}

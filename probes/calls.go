@@ -18,6 +18,7 @@ type calls struct {
 	on       map[string]bool // functions that have them
 	all      bool            // the tracepoints have them
 	cost     time.Duration   // what those add to each call
+	why      error           // what keeps functions from having them
 	programs []*ebpf.Program // loaded for functions
 	links    []closer
 }
@@ -55,7 +56,7 @@ func (c *calls) add(nr int32, s *Session) error {
 		return nil
 	}
 	if err := c.functions(missing, s); err != nil {
-		return c.tracepoints(s)
+		return c.tracepoints(s, err)
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func (s *Session) programsFor(calls []string) ([]*ebpf.Program, error) {
 
 // tracepoints attaches to all system calls of the machine, and takes off what is
 // attached to single ones.
-func (c *calls) tracepoints(s *Session) error {
+func (c *calls) tracepoints(s *Session, why error) error {
 	if err := c.leave(); err != nil {
 		return err
 	}
@@ -126,15 +127,16 @@ func (c *calls) tracepoints(s *Session) error {
 		}
 		c.links = append(c.links, l)
 	}
-	c.all, c.cost = true, max(shortest(anyCall, 0)-before, 0)
+	c.all, c.why, c.cost = true, why, max(shortest(anyCall, 0)-before, 0)
 	return nil
 }
 
 // anyCall makes a system call that does next to nothing.
 func anyCall(uintptr) { unix.Getppid() }
 
-// CallCost is what the programs add to every system call of the machine; 0: nothing.
-func (s *Session) CallCost() time.Duration { return s.calls.cost }
+// CallCost is what the programs add to every system call of the machine, and why
+// they have to; 0: nothing.
+func (s *Session) CallCost() (cost time.Duration, why error) { return s.calls.cost, s.calls.why }
 
 // leave takes the programs off the system calls.
 func (c *calls) leave() error {
