@@ -98,7 +98,7 @@ func (p *Process) typeName(object uint64) string {
 	if err != nil {
 		return ""
 	}
-	var b [16]byte
+	var b [24]byte
 	if p.Read(at, b[:]) != nil {
 		return ""
 	}
