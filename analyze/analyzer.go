@@ -20,12 +20,12 @@ type Analyzer struct {
 var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer,
+	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 
 // unfilled are the sections of the schema that no analyzer fills yet.
 var unfilled = []Skipped{
-	{"executors", "this version does not observe executors"},
 	{"locks", "this version does not observe locks other than the GIL"},
 	{"deadlocks", "needs lock waits, which this version does not observe"},
 	{"scaling", "this version does not compute it"},

@@ -74,7 +74,7 @@ type loopReader struct {
 func runLoops(tl *Timeline, r *Report) {
 	l := loopReader{tl: tl, rows: map[uint64]*LoopRow{}, open: map[uint64]trace.Event{}}
 	for i := range tl.Trace.Events {
-		if e := &tl.Trace.Events[i]; e.Kind >= trace.LoopBlockBegin {
+		if e := &tl.Trace.Events[i]; e.Kind >= trace.LoopBlockBegin && e.Kind <= trace.LoopLate {
 			l.event(e)
 		}
 	}

@@ -8,19 +8,19 @@ const Schema = "gilscope.report/v1"
 // gilscope.report/v1. Times are integer nanoseconds; a nil pointer (null) means
 // "not known at this detail", which is never written as 0; lists are never null.
 type Report struct {
-	Schema    string      `json:"schema"`
-	Recording Recording   `json:"recording"`
-	Processes []Process   `json:"processes"`
-	Threads   []ThreadRow `json:"threads"`
-	GIL       []GILRow    `json:"gil"`
-	Loops     []LoopRow   `json:"loops"`
-	Executors []struct{}  `json:"executors"`
-	Locks     []struct{}  `json:"locks"`
-	Deadlocks []struct{}  `json:"deadlocks"`
-	Scaling   *struct{}   `json:"scaling"`
-	Forks     []struct{}  `json:"forks"`
-	Findings  []Finding   `json:"findings"`
-	Skipped   []Skipped   `json:"skipped"`
+	Schema    string        `json:"schema"`
+	Recording Recording     `json:"recording"`
+	Processes []Process     `json:"processes"`
+	Threads   []ThreadRow   `json:"threads"`
+	GIL       []GILRow      `json:"gil"`
+	Loops     []LoopRow     `json:"loops"`
+	Executors []ExecutorRow `json:"executors"`
+	Locks     []struct{}    `json:"locks"`
+	Deadlocks []struct{}    `json:"deadlocks"`
+	Scaling   *struct{}     `json:"scaling"`
+	Forks     []struct{}    `json:"forks"`
+	Findings  []Finding     `json:"findings"`
+	Skipped   []Skipped     `json:"skipped"`
 	pooled    pooled
 }
 
@@ -226,7 +226,7 @@ type Skipped struct {
 func newReport() *Report {
 	return &Report{
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
-		Loops: []LoopRow{}, Executors: []struct{}{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
+		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},
 	}

@@ -30,6 +30,7 @@ type dispatcher struct {
 	onRefused  func(probes.Record) // of a process that the caller may not trace
 	losses     losses
 	loops      loopWatch
+	workers    workerWatch
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -119,6 +120,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 		if t := d.join(p, r.Tid); t != nil {
 			d.leaves(p, t, r, before)
 			d.loopLeaves(p, t, r)
+			d.workerLeaves(p, t, r)
 		}
 	}
 	next := int32(trace.OtherTID)
@@ -133,6 +135,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 			}
 			t.lastIn = at
 			t.loop.getsCPU(at, t.woken)
+			t.worker.comes(at, t.woken)
 		}
 	}
 	d.events++
@@ -260,6 +263,7 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.CPUSample, CPU: r.Cpu, TID: t.tid,
 		Stack: stack, Arg: int64(mode)})
 	d.loopSampled(p, t, r, stack)
+	d.workerSampled(p, t, r)
 	if g := p.gilOf(r); g != nil {
 		g.sampled(sampleOf(r))
 	}
@@ -311,6 +315,9 @@ func (d *dispatcher) flush() {
 		}
 		for _, g := range p.gils() {
 			g.flush(d.now - late)
+		}
+		for _, e := range p.executors {
+			e.flush(d.now)
 		}
 	}
 }

@@ -49,7 +49,9 @@ func (s *session) forked(parent *process, r probes.Record) {
 	s.w.Process(trace.Process{PID: c.pid, PPID: parent.pid, Name: parent.name})
 	c.name = parent.name
 	s.noteStarted(c, at)
-	s.d.join(c, r.Peer)
+	if t := s.d.join(c, r.Peer); t != nil {
+		t.born = at
+	}
 	if !s.admit(c) {
 		return
 	}

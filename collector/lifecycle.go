@@ -25,6 +25,7 @@ func (d *dispatcher) fork(p *process, r probes.Record) {
 	}
 	delete(d.tids, int32(r.Peer))
 	if t := d.join(p, r.Peer); t != nil {
+		t.born = at
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid})
 	}
 }
@@ -36,6 +37,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	for _, t := range p.threads {
 		p.threadEnds(t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
+		d.workerEnds(p, t, at)
 		if t.tid != p.pid {
 			d.drop(t)
 		}
@@ -55,6 +57,7 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
 		p.threadEnds(t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
+		d.workerEnds(p, t, at)
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
 		t.ended = at
 		p.ending++
@@ -77,6 +80,7 @@ func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 	for _, t := range p.threads {
 		p.threadEnds(t, at, how)
 		d.loopEnds(p, t, at)
+		d.workerEnds(p, t, at)
 	}
 	for _, g := range p.gils() {
 		g.flushHandOff()

@@ -37,6 +37,8 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	s.noteDetail(p, p.since)
 	s.name(p)
 	s.findLoops(p)
+	s.findWorkers(p)
+	s.assignWorkers(p)
 	return nil
 }
 

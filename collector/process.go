@@ -15,33 +15,36 @@ import (
 
 // process is one target.
 type process struct {
-	pid      int32
-	py       *cpython.Process // nil until its interpreter is found
-	places   []place          // its interpreters, as records name them; none until they are observed
-	head     uint64           // cpython.InterpretersHead when places was made
-	plan     probes.Plan
-	level    level
-	charged  uint64     // hits of its probes that the meter has
-	since    trace.Time // when places was made
-	threads  map[int32]*thread
-	stacks   *stacks
-	tasks    cpython.Tasks
-	parent   int32
-	method   string // how it was started, see trace.NoteStarted; "" if it ran before
-	role     string
-	name     string     // of its program
-	given    bool       // one of those that the user named, not a child of them
-	naming   int        // how often names are still to be read
-	flows    uint64     // hand-offs so far; an exec does not end the process, so their names go on
-	looked   trace.Time // when its present program was looked into: earlier execs are history
-	toggling bool       // whether its GIL is in use seems to have changed since the last look
-	stub     bool       // a launched command that has not become itself yet: what it does is ours, not the command's
-	ending   int        // of threads, those that have ended
-	exited   bool
-	refused  bool      // and exited: the caller may not trace it
-	over     time.Time // when forget first met it exited
-	gone     time.Time // when it was first seen to have ended without a record of it
-	status   uint32    // as wait(2) has it, once exited
+	pid        int32
+	py         *cpython.Process // nil until its interpreter is found
+	places     []place          // its interpreters, as records name them; none until they are observed
+	head       uint64           // cpython.InterpretersHead when places was made
+	plan       probes.Plan
+	level      level
+	charged    uint64     // hits of its probes that the meter has
+	since      trace.Time // when places was made
+	threads    map[int32]*thread
+	stacks     *stacks
+	tasks      cpython.Tasks
+	parent     int32
+	method     string // how it was started, see trace.NoteStarted; "" if it ran before
+	role       string
+	name       string      // of its program
+	given      bool        // one of those that the user named, not a child of them
+	naming     int         // how often names are still to be read
+	flows      uint64      // hand-offs so far; an exec does not end the process, so their names go on
+	looked     trace.Time  // when its present program was looked into: earlier execs are history
+	toggling   bool        // whether its GIL is in use seems to have changed since the last look
+	executors  []*executor // those that have workers
+	made       uint16      // how many there were
+	unassigned []*thread   // workers whose executor is not known yet
+	stub       bool        // a launched command that has not become itself yet: what it does is ours, not the command's
+	ending     int         // of threads, those that have ended
+	exited     bool
+	refused    bool      // and exited: the caller may not trace it
+	over       time.Time // when forget first met it exited
+	gone       time.Time // when it was first seen to have ended without a record of it
+	status     uint32    // as wait(2) has it, once exited
 }
 
 // thread returns a known thread, or nil.

@@ -12,15 +12,20 @@ import (
 type role uint16
 
 const (
-	roleRunOnce   role = 1 << iota // asyncio's loop itself (asyncio/base_events.py, _run_once)
-	roleTrio                       // trio's loop (trio/_core/_run.py)
-	roleRunner                     // runs a loop, or a callback in it: what is above is the program's
-	roleDNS                        // looks up a host (socket.py, getaddrinfo)
-	roleStdlib                     // of the standard library
-	rolePackage                    // of an installed package
-	roleCoroutine                  // an async function
-	roleCut                        // the stack goes on towards the root
-	roleSelector                   // waits for events on behalf of who calls it (selectors.py; the hubs of gevent and eventlet, Twisted's reactors)
+	roleRunOnce       role = 1 << iota // asyncio's loop itself (asyncio/base_events.py, _run_once)
+	roleTrio                           // trio's loop (trio/_core/_run.py)
+	roleRunner                         // runs a loop, or a callback in it: what is above is the program's
+	roleDNS                            // looks up a host (socket.py, getaddrinfo)
+	roleStdlib                         // of the standard library
+	rolePackage                        // of an installed package
+	roleCoroutine                      // an async function
+	roleCut                            // the stack goes on towards the root
+	roleThreadWorker                   // the worker's loop of a ThreadPoolExecutor (concurrent/futures/thread.py, _worker)
+	roleAnyioWorker                    // of anyio's threads (anyio/_backends/_asyncio.py, WorkerThread.run)
+	roleProcessWorker                  // of a ProcessPoolExecutor (concurrent/futures/process.py, _process_worker)
+	rolePoolWorker                     // of a multiprocessing.Pool (multiprocessing/pool.py, worker)
+	roleQueueGet                       // waits for something from a queue (queue.py, multiprocessing/queues.py, get)
+	roleSelector                       // waits for events on behalf of who calls it (selectors.py; the hubs of gevent and eventlet, Twisted's reactors)
 )
 
 // frameAbout is what is known of a frame beside its name and line.
@@ -51,6 +56,16 @@ func aboutFrame(c *cpython.Code) frameAbout {
 		a.role |= roleTrio | roleRunner
 	case in("/selectors.py"), strings.Contains(c.File, "/gevent/"), strings.Contains(c.File, "/eventlet/hubs/"), strings.Contains(c.File, "/twisted/internet/"):
 		a.role |= roleSelector
+	case in("concurrent/futures/thread.py") && function == "_worker":
+		a.role |= roleThreadWorker
+	case in("concurrent/futures/process.py") && function == "_process_worker":
+		a.role |= roleProcessWorker
+	case in("multiprocessing/pool.py") && function == "worker":
+		a.role |= rolePoolWorker
+	case in("anyio/_backends/_asyncio.py") && (c.Function == "WorkerThread.run" || c.Function == "run"):
+		a.role |= roleAnyioWorker
+	case in("/queue.py") && function == "get", in("multiprocessing/queues.py") && function == "get":
+		a.role |= roleQueueGet
 	case in("socket.py") && function == "getaddrinfo":
 		a.role |= roleDNS
 	}

@@ -62,27 +62,28 @@ const readEvery = 50 * time.Millisecond
 
 // session is one recording.
 type session struct {
-	o            Options
-	probes       *probes.Session
-	w            *trace.Writer
-	file         *os.File // nil: a flight recorder
-	flight       *flight  // nil: none
-	d            *dispatcher
-	ends         *ends
-	batch        probes.Batch
-	alive        int
-	begun        time.Time
-	clocked      time.Time
-	looked       time.Time
-	emptied      time.Time // what was in the ring by then has been read
-	meter        meter
-	perHit       map[cpython.Cost]time.Duration // with its record
-	starts       []*starting                    // execed, interpreter not found yet
-	loopGovernor loopGovernor
-	loopsFailed  bool // and somebody was told
-	stub         bool // the launched command has not become itself yet
-	prog         progress
-	sum          Summary
+	o             Options
+	probes        *probes.Session
+	w             *trace.Writer
+	file          *os.File // nil: a flight recorder
+	flight        *flight  // nil: none
+	d             *dispatcher
+	ends          *ends
+	batch         probes.Batch
+	alive         int
+	begun         time.Time
+	clocked       time.Time
+	looked        time.Time
+	emptied       time.Time // what was in the ring by then has been read
+	meter         meter
+	perHit        map[cpython.Cost]time.Duration // with its record
+	starts        []*starting                    // execed, interpreter not found yet
+	loopGovernor  loopGovernor
+	loopsFailed   bool // and somebody was told
+	workersFailed bool // the same
+	stub          bool // the launched command has not become itself yet
+	prog          progress
+	sum           Summary
 }
 
 // Record makes one recording, from attaching to the footer. It ends with the
@@ -193,7 +194,7 @@ func (s *session) create() error {
 	}
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
 	s.d.onRefused = s.refused
-	s.d.loops = s.loopWatch()
+	s.d.loops, s.d.workers = s.loopWatch(), s.workerWatch()
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},
@@ -302,6 +303,11 @@ func (s *session) read() error {
 		wait = min(wait, startEvery)
 	}
 	wait = s.flight.wait(wait)
+	for _, p := range s.d.procs {
+		if p.pressed() {
+			wait = min(wait, pressedEvery)
+		}
+	}
 	for _, st := range s.starts {
 		wait = min(wait, st.every())
 	}
@@ -343,6 +349,8 @@ func (s *session) housekeep() error {
 	}
 	due := time.Since(s.looked) > checkEvery
 	for _, p := range s.d.procs {
+		s.assignWorkers(p)
+		s.lookAtQueues(p)
 		if err := s.checkInterpreters(p, due); err != nil {
 			return err
 		}
@@ -353,6 +361,7 @@ func (s *session) housekeep() error {
 		for _, p := range s.d.procs {
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
+				s.findWorkers(p)
 			}
 		}
 		s.d.flush()

@@ -16,6 +16,9 @@ type thread struct {
 	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
 	loop   *loop      // nil: it is no event loop
+	worker *worker    // nil: it works for no executor
+	looks  int        // at its stack, see findWorkers
+	born   trace.Time // 0: before the recording
 	fired  trace.Time // begin of the wait or hold of which an alarm has told
 }
 

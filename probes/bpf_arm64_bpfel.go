@@ -213,6 +213,13 @@ type bpfUsage struct {
 	Limit uint64
 }
 
+type bpfWorker struct {
+	_     structs.HostLayout
+	On    uint32
+	Reads uint32
+	Asked uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -226,6 +233,7 @@ const (
 	bpfMapTargets           = "targets"
 	bpfMapThreads           = "threads"
 	bpfMapUsages            = "usages"
+	bpfMapWorkers           = "workers"
 	bpfProgCondSignal       = "cond_signal"
 	bpfProgCondTimedwait    = "cond_timedwait"
 	bpfProgCpuSample        = "cpu_sample"
@@ -319,6 +327,7 @@ type bpfMapSpecs struct {
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
 	Threads       *ebpf.MapSpec `ebpf:"threads"`
 	Usages        *ebpf.MapSpec `ebpf:"usages"`
+	Workers       *ebpf.MapSpec `ebpf:"workers"`
 }
 
 // bpfVariableSpecs contains global variables before they are loaded into the kernel.
@@ -364,6 +373,7 @@ type bpfMaps struct {
 	Targets       *ebpf.Map `ebpf:"targets"`
 	Threads       *ebpf.Map `ebpf:"threads"`
 	Usages        *ebpf.Map `ebpf:"usages"`
+	Workers       *ebpf.Map `ebpf:"workers"`
 }
 
 func (m *bpfMaps) Close() error {
@@ -377,6 +387,7 @@ func (m *bpfMaps) Close() error {
 		m.Targets,
 		m.Threads,
 		m.Usages,
+		m.Workers,
 	)
 }
 

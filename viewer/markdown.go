@@ -31,6 +31,7 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 		fmt.Fprintf(&b, "%s\n\n", markdown(strings.Join(left, ", ")+"."))
 	}
 	markdownLoops(&b, r, top)
+	markdownExecutors(&b, r, top)
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")
 	}

@@ -59,6 +59,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 		p.line("%s.", strings.Join(left, ", "))
 	}
 	p.loops(r, top)
+	p.executors(r, top)
 	p.threads(r, top)
 	p.findings(r, top)
 	p.skipped(r)

@@ -37,7 +37,7 @@ type Event struct {
 	Other int32   // the other thread of the matter (the holder, seen from a waiter); 0: nobody, or not known
 	Stack StackID // Python stack, leaf first; whose, is said by the kind
 	CPU   uint16
-	GIL   uint16 // interpreter number; 0 is the main interpreter
+	GIL   uint16 // interpreter number; 0 is the main interpreter. Of events of an executor: its number
 	Kind  Kind
 }
 
@@ -69,6 +69,16 @@ const (
 	LoopIterations      // counter: in so many iterations,
 	LoopEvents          // counter: got so many events,
 	LoopLate            // counter: and came so many ns late to its earliest timer, in the worst case
+	// Of an executor, of the process's that GIL numbers, from 1:
+	ExecutorWorkers // counter: it has Arg worker threads, or processes, from now on
+	ExecutorBusy    // counter: Arg of them have a job from now on
+	ExecutorDNS     // counter: Arg of these look up a host from now on
+	ExecutorBusyNS  // counter: since the value before, its workers together had jobs for Arg ns,
+	ExecutorIdleNS  // counter: and waited for one for Arg ns
+	ExecutorQueue   // counter: Arg jobs wait in its queue, by a look at this moment
+	ExecutorLeft    // counter: Arg jobs that were seen there have left it since the look before;
+	ExecutorWaited  // counter: one of them, or of those still there at the end, had waited for at least Arg ns,
+	ExecutorAtMost  // counter: and none for more than Arg ns; 0: not known, one may have come before the recording
 	numKinds
 )
 

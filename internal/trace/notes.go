@@ -47,6 +47,12 @@ const (
 	// on_cpu_ns, gil_wait_ns, runnable_ns, blocked_ns, gc_ns (without it, the collector's part is not known and is in on_cpu_ns);
 	// and where they are known syscall (number), file (socket|pipe|file|device: what the call was about), task, coroutine.
 	NoteBlock = "loop block"
+	// NoteExecutor describes an executor: executor (its number in the process, from 1), kind
+	// (ThreadPoolExecutor|anyio|ProcessPoolExecutor|multiprocessing.Pool), name (thread_name_prefix), max_workers, and
+	// queue (0|1: whether it could be looked into); what is not there is not known. The last one holds.
+	NoteExecutor = "executor"
+	// NoteWorker says that a thread is a worker of an executor: tid, executor, and pool (of a process's: the pid of whose it is).
+	NoteWorker = "executor worker"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone|size, or of a flight recorder's dump also
 	// SIGUSR1|trigger METRIC N ms; its counts are those of the dump's window), events, produced, stored,
 	// lost, repaired (switches the kernel did not report), stacks_unresolved, probe_hits,

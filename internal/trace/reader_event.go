@@ -74,6 +74,9 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 	case TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate:
 		e.TID = on.tid
 		d.counter(&e, &r, counterOn(on.what))
+	case TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
+		TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
+		d.counter(&e, &r, counterOn(on.what))
 	case trackNotes:
 		d.note(time, b)
 	}

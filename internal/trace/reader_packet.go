@@ -220,9 +220,11 @@ func childTrack(parent trackInfo, name string) trackInfo {
 	case TrackThread:
 		may = []Track{TrackThreadGIL}
 	case trackProcess:
-		may = []Track{trackGroup, trackLoops}
+		may = []Track{trackGroup, trackLoops, trackExecutors}
 	case trackLoops:
 		may = []Track{TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoop}
+	case trackExecutors:
+		may = executorTracks
 	case trackGroup:
 		may = []Track{TrackHolder, TrackWaiters, TrackBusy}
 	}

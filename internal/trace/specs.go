@@ -41,6 +41,16 @@ const (
 	TrackLoopIterations
 	TrackLoopEvents
 	TrackLoopLate
+	trackExecutors       // the group "executors" of the process; carries no events
+	TrackExecutorWorkers // the counters of an executor, in that group, with its number
+	TrackExecutorBusy
+	TrackExecutorDNS
+	TrackExecutorBusyNS
+	TrackExecutorIdleNS
+	TrackExecutorQueue
+	TrackExecutorLeft
+	TrackExecutorWaited
+	TrackExecutorAtMost
 	numTracks
 )
 
@@ -55,11 +65,12 @@ var trackNames = [numTracks]string{
 	trackLoops:     "asyncio",
 
 	TrackLoop: "loop", TrackLoopShare: "loop busy %", TrackLoopBusy: "loop busy ns", TrackLoopIdle: "loop idle ns",
+	trackExecutors: "executors", TrackExecutorWorkers: "executor workers", TrackExecutorBusy: "executor busy workers",
+	TrackExecutorDNS: "executor workers in DNS", TrackExecutorBusyNS: "executor busy ns", TrackExecutorIdleNS: "executor idle ns",
+	TrackExecutorQueue: "executor queue", TrackExecutorLeft: "executor jobs seen to wait", TrackExecutorWaited: "executor job waited ns at least",
+	TrackExecutorAtMost: "executor job waited ns at most",
 	TrackLoopIterations: "loop iterations", TrackLoopEvents: "loop events", TrackLoopLate: "loop timer late ns",
 }
-
-// ofLoop says of a track whether it is one of a loop.
-func (t Track) ofLoop() bool { return t >= TrackLoop && t <= TrackLoopLate }
 
 // FieldID names a field of Event.
 type FieldID uint8
@@ -164,21 +175,16 @@ var Specs = [numKinds]Spec{
 	LoopIterations: loopCounter("loop.iterations", TrackLoopIterations, "iterations", 24),
 	LoopEvents:     loopCounter("loop.events", TrackLoopEvents, "events", 25),
 	LoopLate:       loopCounter("loop.late", TrackLoopLate, "ns", 26),
-}
 
-// loopCounter is the row of a counter of a loop.
-func loopCounter(name string, on Track, key string, rank uint8) Spec {
-	return Spec{Name: name, Form: FormCounter, Track: on, Rank: rank, Fields: []Field{pidField, tidField, {Of: FieldArg, Key: key}}}
-}
-
-// counterOn is the kind of a counter's track.
-func counterOn(t Track) Kind {
-	for k := range Specs {
-		if Specs[k].Form == FormCounter && Specs[k].Track == t {
-			return Kind(k)
-		}
-	}
-	return NoKind
+	ExecutorWorkers: executorCounter("executor.workers", TrackExecutorWorkers, "workers", 27),
+	ExecutorBusy:    executorCounter("executor.busy", TrackExecutorBusy, "workers", 28),
+	ExecutorDNS:     executorCounter("executor.dns", TrackExecutorDNS, "workers", 29),
+	ExecutorBusyNS:  executorCounter("executor.busy_time", TrackExecutorBusyNS, "ns", 30),
+	ExecutorIdleNS:  executorCounter("executor.idle_time", TrackExecutorIdleNS, "ns", 31),
+	ExecutorQueue:   executorCounter("executor.queue", TrackExecutorQueue, "jobs", 32),
+	ExecutorLeft:    executorCounter("executor.left", TrackExecutorLeft, "jobs", 33),
+	ExecutorWaited:  executorCounter("executor.waited", TrackExecutorWaited, "ns", 34),
+	ExecutorAtMost:  executorCounter("executor.at_most", TrackExecutorAtMost, "ns", 35),
 }
 
 // String is the kind's name in the text form.

@@ -27,6 +27,7 @@ type process struct {
 	own       track
 	gils      []gilTracks
 	loops     track // the group of the event loops; uuid 0: there is none
+	executors executorGroup
 }
 
 // gilTracks is the group of one GIL.
@@ -249,7 +250,9 @@ func (w *Writer) needTrack(t *track) {
 			b = appendUint(b, fTrackRank, uint64(t.what-TrackHolder))
 		}
 		switch t.what {
-		case TrackWaiters, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate:
+		case TrackWaiters, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate,
+			TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
+			TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
 			b = appendString(b, fTrackCounter, "")
 		case TrackBusy, TrackLoopShare:
 			b, at := open(b, fTrackCounter)

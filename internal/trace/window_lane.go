@@ -55,7 +55,7 @@ func (x *window) restate(l *laneState) {
 	}
 	l.told = true
 	e := l.last
-	if on := Specs[e.Kind].Track; on.ofLoop() && on != TrackLoopShare {
+	if Specs[e.Kind].sum() {
 		return // it counts what was before the window
 	}
 	e.Time = x.from

@@ -8,7 +8,7 @@ import (
 // describes says of a note's name whether it holds from then on, so that it is
 // told again in a window that begins later.
 var describes = map[string]bool{
-	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true, NoteLoop: true,
+	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true, NoteLoop: true, NoteExecutor: true, NoteWorker: true,
 }
 
 // sinceKey says in a NoteStarted that is told again when the process did start.
@@ -61,9 +61,9 @@ func (x *window) remember(n Note) {
 		p.notes = slices.DeleteFunc(p.notes, func(m Note) bool { return m.Name != NoteStarted })
 		maps.DeleteFunc(p.threads, func(tid int32, _ *windowThread) bool { return tid != n.PID })
 	case describes[n.Name]:
-		about, tid := n.number("interpreter"), n.number("tid")
+		about, tid, executor := n.number("interpreter"), n.number("tid"), n.number("executor")
 		p.notes = slices.DeleteFunc(p.notes, func(m Note) bool {
-			return m.Name == n.Name && m.number("interpreter") == about && m.number("tid") == tid
+			return m.Name == n.Name && m.number("interpreter") == about && m.number("tid") == tid && m.number("executor") == executor
 		})
 		p.notes = append(p.notes, n)
 	}

@@ -121,6 +121,9 @@ func (w *Writer) Event(e *Event) {
 	case loop:
 		w.loopBlock(e)
 		return
+	case Specs[e.Kind].Track.ofExecutor():
+		w.counterValue(e, w.executorTrack(e))
+		return
 	}
 	switch Specs[e.Kind].Form {
 	case FormSwitch:

@@ -13,6 +13,7 @@
 #include "maps.h"
 #include "walk.h"
 #include "loop.h"
+#include "worker.h"
 #include "sched.h"
 #include "lifecycle.h"
 #include "sample.h"

@@ -90,6 +90,7 @@ int sched_process_exec(u64 *ctx)
 		return 0;
 	t->places_n = 0; /* their addresses mean nothing in the new program */
 	loop_ends(p->pid);
+	worker_ends(p->pid);
 	begin_rec(&r, REC_EXEC, tgid, p->pid);
 	send_now(&r, sizeof(r));
 	return 0;
@@ -106,6 +107,7 @@ int sched_process_exit(u64 *ctx)
 	if (!t)
 		return 0;
 	loop_ends(p->pid);
+	worker_ends(p->pid);
 	begin_rec(&r, REC_EXIT, tgid, p->pid);
 	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
 	if (p->signal->live.counter) {

@@ -23,6 +23,7 @@ struct ctx_regs {
 	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
+#define NR_READ 0
 #define NR_CLOSE 3
 #define NR_POLL 7
 #define NR_SELECT 23
@@ -75,6 +76,7 @@ struct ctx_regs {
 #define NR_EPOLL_WAIT NR_ABSENT
 #define NR_EPOLL_PWAIT 22
 #define NR_CLOSE 57
+#define NR_READ 63
 #define NR_PSELECT6 72
 #define NR_PPOLL 73
 #define NR_FUTEX 98

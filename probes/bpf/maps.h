@@ -114,6 +114,13 @@ struct {
 	__type(value, struct loop);
 } loops SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32); /* tid */
+	__type(value, struct worker);
+} workers SEC(".maps");
+
 /* A quarter of the ring (probes/ring.go): the reader polls, and is woken early only
  * when it must be. A wake-up for every record would change the very scheduling it reports. */
 volatile const u64 wake_at = 4 << 20;

@@ -190,6 +190,7 @@ int sched_switch(u64 *ctx)
 		observe(tp, prev, &s->rec);
 		stacks_at_block(tp, s, prev);
 		loop_leaves_cpu(tp, s, prev);
+		worker_leaves_cpu(tp, s, prev);
 	}
 	send_scratch(s);
 	return 0;

@@ -131,6 +131,13 @@ struct loop {
 	__u32 pad;
 };
 
+/* What is known of a thread that may be a worker of an executor. */
+struct worker {
+	__u32 on;    /* the reader has made it one, */
+	__u32 reads; /* and gets its jobs by read */
+	__u32 asked; /* sleeps that the reader could have been asked about */
+};
+
 /* An interpreter and its GIL. Interpreters may share one (before 3.12 all do):
  * then a record names the first place that has it. */
 #define MAX_PLACES 32

@@ -1,0 +1,123 @@
+package collector
+
+import (
+	"slices"
+
+	"gilscope/internal/trace"
+)
+
+// queueWatch follows the jobs in the queue of an executor by looks at it from
+// outside. Jobs leave in the order in which they came, so a look tells which of those
+// before have left.
+type queueWatch struct {
+	looked trace.Time // the last time, or before its first job came; 0: that may have been before the recording
+	began  bool       // it has been looked at
+	depth  int
+	jobs   []queuedJob // the first ones, as of then
+}
+
+// queuedJob is a job that came after a look that did not meet it, at from, and before
+// the first that did, at to. from is 0 if that is not known.
+type queuedJob struct {
+	addr     uint64
+	from, to trace.Time
+}
+
+// maxQueuedJobs bounds what is followed of a queue. Of jobs further behind, more is
+// known when they have come forward.
+const maxQueuedJobs = 1024
+
+// pressedEvery is how long the reader sleeps at most while jobs wait, or may.
+const pressedEvery = 20e6 // ns
+
+// look takes in a look at the queue: its depth, and its first jobs. If all workers that may
+// be have been busy since full (0: they are not), no job can have come to wait before that.
+func (q *queueWatch) look(emit func(trace.Event), at trace.Time, depth int, first []uint64, full trace.Time) {
+	tell := func(kind trace.Kind, v int64) { emit(trace.Event{Time: at, Kind: kind, Arg: v}) }
+	left := q.left(first)
+	if left > 0 {
+		least, most := q.waited(q.jobs[:left], at, full)
+		tell(trace.ExecutorLeft, int64(left))
+		tell(trace.ExecutorWaited, int64(least))
+		tell(trace.ExecutorAtMost, int64(most))
+	}
+	from := q.looked
+	if n := len(q.jobs); n > 0 && q.depth > n {
+		from = q.jobs[n-1].from // who is new in our sight may have been behind it
+	}
+	q.jobs = slices.Delete(q.jobs, 0, left)
+	for _, addr := range first[len(q.jobs):] {
+		q.jobs = append(q.jobs, queuedJob{addr, from, at})
+	}
+	if depth != q.depth || !q.began {
+		tell(trace.ExecutorQueue, int64(depth))
+	}
+	q.looked, q.depth, q.began = at, depth, true
+}
+
+// waited bounds the longest wait of jobs that have left between the last look and
+// this one; most is 0 if one may have come before the recording.
+func (q *queueWatch) waited(jobs []queuedJob, at, full trace.Time) (least, most trace.Time) {
+	known := true
+	for _, j := range jobs {
+		from := j.from
+		if full > from && full <= j.to {
+			from = full
+		}
+		known = known && from != 0
+		least, most = max(least, q.looked-j.to), max(most, at-from)
+	}
+	if !known {
+		most = 0
+	}
+	return least, most
+}
+
+// left is how many of the known jobs are gone: as few as agree with what is there.
+func (q *queueWatch) left(first []uint64) int {
+	for n := range q.jobs {
+		rest := q.jobs[n:]
+		if len(rest) <= len(first) && slices.EqualFunc(rest, first[:len(rest)], func(j queuedJob, addr uint64) bool { return j.addr == addr }) {
+			return n
+		}
+	}
+	return len(q.jobs)
+}
+
+// ends tells how long those have waited that are still there.
+func (q *queueWatch) ends(emit func(trace.Event), at trace.Time) {
+	if len(q.jobs) > 0 {
+		emit(trace.Event{Time: at, Kind: trace.ExecutorWaited, Arg: int64(q.looked - q.jobs[0].to)})
+	}
+	if q.depth > 0 {
+		emit(trace.Event{Time: at, Kind: trace.ExecutorQueue})
+	}
+	*q = queueWatch{}
+}
+
+// pressed says that jobs wait, or may come to.
+func (p *process) pressed() bool {
+	for _, e := range p.executors {
+		if e.queue.depth > 0 || e.full != 0 && e.is.Queue != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// lookAtQueues looks how many jobs wait for each executor. A queue that changes just
+// now is looked at the next time.
+func (s *session) lookAtQueues(p *process) {
+	if p.py == nil || p.exited {
+		return
+	}
+	for _, e := range p.executors {
+		if e.is.Queue == 0 {
+			continue
+		}
+		at := now()
+		if depth, first, err := p.py.SimpleQueue(e.is.Queue, maxQueuedJobs); err == nil && at > e.queue.looked {
+			e.queue.look(e.emit, at, depth, first, e.full)
+		}
+	}
+}
