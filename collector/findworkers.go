@@ -54,12 +54,13 @@ func (s *session) mayBeWorker(p *process, t *thread, ts cpython.ThreadState) {
 		roles = append(roles, aboutFrame(code).role)
 		all |= roles[len(roles)-1]
 	}
-	if !s.d.mayBeWorker(p, t, all, at) {
-		return
+	state := workerBusy
+	if idleIn(len(roles), func(i int) role { return roles[i] }) {
+		if nr, _ := sleepingIn(p.pid, t.tid); nr >= 0 {
+			state = workerIdle
+		}
 	}
-	if nr, _ := sleepingIn(p.pid, t.tid); nr >= 0 && idleIn(len(roles), func(i int) role { return roles[i] }) {
-		t.worker.becomes(at, workerIdle)
-	}
+	s.d.mayBeWorker(p, t, all, state, at)
 }
 
 // assignTries is how often the executor of a worker is looked for: its thread object may be

@@ -151,7 +151,7 @@ func (d *dispatcher) workerLeaves(p *process, t *thread, r probes.Record) {
 	at := trace.Time(r.Ts)
 	t.worker.comes(at, t.woken) // if the kernel did not report that it got the CPU
 	k := p.stacks.peek(r.Own)
-	if len(k.frames) == 0 || t.worker == nil && !d.mayBeWorker(p, t, k.roles, at) {
+	if len(k.frames) == 0 || t.worker == nil && !d.mayBeWorker(p, t, k.roles, workerBusy, at) {
 		return
 	}
 	holds := r.Flags&probes.FlagGIL != 0 && r.Flags&probes.FlagLocked != 0 && int32(r.HolderTid) == t.tid
@@ -170,15 +170,16 @@ func (d *dispatcher) workerLeaves(p *process, t *thread, r probes.Record) {
 func (d *dispatcher) workerSampled(p *process, t *thread, r probes.Record) {
 	at := trace.Time(r.Ts)
 	if t.worker == nil {
-		d.mayBeWorker(p, t, p.stacks.peek(r.Own).roles, at)
+		d.mayBeWorker(p, t, p.stacks.peek(r.Own).roles, workerBusy, at)
 	} else {
 		t.worker.comes(at, t.woken)
 	}
 }
 
-// mayBeWorker makes a worker of a thread whose stack shows one. It is busy, as far as
-// is known: a pool starts a thread when there is a job for it.
-func (d *dispatcher) mayBeWorker(p *process, t *thread, roles role, at trace.Time) bool {
+// mayBeWorker makes a worker of a thread whose stack shows one, in a state that it is
+// found in. Until then it was busy since its begin: a pool starts a thread when there is
+// a job for it.
+func (d *dispatcher) mayBeWorker(p *process, t *thread, roles role, state workerState, at trace.Time) bool {
 	kind := workerKind(roles)
 	if kind == "" || t.worker != nil || t.loop != nil || t.ended != 0 || d.workers.watch == nil {
 		return false
@@ -186,11 +187,11 @@ func (d *dispatcher) mayBeWorker(p *process, t *thread, roles role, at trace.Tim
 	if !d.workers.watch(t.tid, kind == executorProcesses || kind == executorPool) {
 		return false
 	}
-	if t.born != 0 {
-		at = t.born
-	}
 	t.worker = &worker{kind: kind}
-	t.worker.becomes(at, workerBusy)
+	if t.born != 0 {
+		t.worker.becomes(t.born, workerBusy)
+	}
+	t.worker.becomes(at, state)
 	switch kind {
 	case executorThreads:
 		p.unassigned = append(p.unassigned, t)

@@ -26,6 +26,9 @@ func verdict(r *analyze.Report) string {
 	if f := worstLoop(r, waited); f != nil {
 		return fmt.Sprintf("%s. That kept the loop from its work for %s of %s.", sentence(f.Title), duration(f.CostNS), duration(r.Recording.DurationNS))
 	}
+	if f := worstExecutor(r, waited); f != nil {
+		return sentence(f.Title) + "."
+	}
 	if waits == 0 {
 		return noWaits(r)
 	}
@@ -56,10 +59,24 @@ func worstLoop(r *analyze.Report, waited int64) *analyze.Finding {
 	return nil
 }
 
+// worstExecutor is what kept an executor from beginning jobs, if that cost more than all
+// waiting for the GIL.
+func worstExecutor(r *analyze.Report, waited int64) *analyze.Finding {
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if strings.HasPrefix(f.Rule, "executor.") && f.Severity != analyze.Info && f.CostNS > waited {
+			return f
+		}
+	}
+	return nil
+}
+
 // sentence begins a text with a capital, unless it begins with a name.
 func sentence(s string) string {
-	if rest, ok := strings.CutPrefix(s, "the "); ok {
-		return "The " + rest
+	for _, word := range [...]string{"the", "all"} {
+		if rest, ok := strings.CutPrefix(s, word+" "); ok {
+			return strings.ToUpper(word[:1]) + word[1:] + " " + rest
+		}
 	}
 	return s
 }
