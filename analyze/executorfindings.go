@@ -44,10 +44,10 @@ func runSaturated(tl *Timeline, r *Report) {
 		pid := x.PID
 		f := Finding{
 			Rule: "executor.saturated", Severity: tl.severity(*x.SaturatedNS), CostNS: *x.SaturatedNS, PID: &pid,
-			Title:  fmt.Sprintf("all %d workers of %s are busy while up to %d jobs wait, for %s in all", x.Workers, x.label(), *x.QueueMax, ms(*x.SaturatedNS)),
+			Title:  fmt.Sprintf("all %d workers of %s are busy while up to %s wait, for %s in all", x.Workers, x.label(), jobs(*x.QueueMax), ms(*x.SaturatedNS)),
 			Advice: tl.saturatedAdvice(x),
-			Evidence: fmt.Sprintf("its workers had jobs for %.0f%% of their time; %d jobs were seen to wait and begin", 100*shareOr(x.BusyShare),
-				*x.WaitedJobs),
+			Evidence: fmt.Sprintf("its workers had jobs for %.0f%% of their time; %s seen to wait, and then to begin", 100*shareOr(x.BusyShare),
+				jobs(*x.WaitedJobs)),
 		}
 		if x.DelayMaxNS != nil {
 			f.Evidence += ", the longest wait was at least " + ms(*x.DelayMaxNS)
@@ -55,6 +55,13 @@ func runSaturated(tl *Timeline, r *Report) {
 		found = append(found, f)
 	}
 	r.find(found)
+}
+
+func jobs(n int64) string {
+	if n == 1 {
+		return "1 job"
+	}
+	return fmt.Sprintf("%d jobs", n)
 }
 
 func shareOr(v *float64) float64 {
@@ -74,8 +81,8 @@ func (tl *Timeline) saturatedAdvice(x *ExecutorRow) string {
 	if x.Name != nil && *x.Name == "asyncio" {
 		more = "Give the loop an executor with more workers (loop.set_default_executor(ThreadPoolExecutor(max_workers=...)))"
 	}
-	return fmt.Sprintf("%s: %d jobs waited at one time. Its jobs mostly wait for something outside of the program. If that is a single thing, such as a database with few connections, more workers "+
-		"only move the queue there.", more, *x.QueueMax)
+	return fmt.Sprintf("%s: %s waited at one time. Its jobs mostly wait for something outside of the program. If that is a single thing, such as a database with few connections, more workers "+
+		"only move the queue there.", more, jobs(*x.QueueMax))
 }
 
 // usedByWorkers is how long workers were on a CPU, wanted one, or waited for the GIL.
@@ -121,7 +128,7 @@ func runStarved(tl *Timeline, r *Report) {
 			Evidence: fmt.Sprintf("%d workers, all in getaddrinfo at one time", x.Workers),
 		}
 		if x.QueueMax != nil && *x.QueueMax > 0 {
-			f.Evidence += fmt.Sprintf("; up to %d jobs waited", *x.QueueMax)
+			f.Evidence += fmt.Sprintf("; up to %s waited", jobs(*x.QueueMax))
 		}
 		found = append(found, f)
 	}

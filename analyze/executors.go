@@ -67,7 +67,9 @@ func runExecutors(tl *Timeline, r *Report) {
 			x.event(e)
 		}
 	}
+	looked := false
 	for _, x := range readers {
+		looked = looked || x.row.QueueMax != nil
 		x.until(tl.End)
 		if x.unbounded {
 			x.row.DelayAtMostNS = nil
@@ -80,7 +82,8 @@ func runExecutors(tl *Timeline, r *Report) {
 	})
 	if len(r.Executors) == 0 {
 		r.Skipped = append(r.Skipped, Skipped{"executors", "no worker of an executor was recorded"})
-	} else {
+	}
+	if looked {
 		r.Skipped = append(r.Skipped, Skipped{"executor delays", "jobs that hardly wait are not seen: median and p99 are not known, the longest delay is"})
 	}
 }

@@ -36,13 +36,14 @@ const maxExecutors = 4096
 // assign gives a worker its executor, a new one if it is the first that works for it. With
 // too many the last one takes them.
 func (d *dispatcher) assign(p *process, t *thread, is cpython.Executor, owner *process) {
+	at := max(d.now, t.worker.since)
 	e := owner.executorOf(t.worker.kind, is)
 	if e == nil {
-		e = d.newExecutor(owner, t, is)
+		e = d.newExecutor(owner, t, is, at)
 	}
 	if e.is.Addr == 0 && is.Addr != 0 {
 		e.is = is
-		d.noteExecutor(e, d.now)
+		d.noteExecutor(e, at)
 	}
 	e.members[t] = true
 	t.worker.joins(e)
@@ -50,7 +51,7 @@ func (d *dispatcher) assign(p *process, t *thread, is cpython.Executor, owner *p
 	if owner != p {
 		args = append(args, trace.Arg{Key: "pool", Num: int64(owner.pid)})
 	}
-	d.w.Note(trace.Note{Time: max(d.now, t.worker.since), PID: p.pid, Name: trace.NoteWorker, Args: args})
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteWorker, Args: args})
 }
 
 // executorOf finds an executor by the queue of its jobs, where it is known.
@@ -71,11 +72,11 @@ func (p *process) executorOf(kind string, is cpython.Executor) *executor {
 // by the recording: no other was there.
 const beforeBirth = trace.Time(20e6)
 
-func (d *dispatcher) newExecutor(p *process, t *thread, is cpython.Executor) *executor {
+func (d *dispatcher) newExecutor(p *process, t *thread, is cpython.Executor, at trace.Time) *executor {
 	kind := t.worker.kind
 
 	p.made++
-	e := &executor{proc: p, number: p.made, kind: kind, is: is, members: map[*thread]bool{}, told: d.now}
+	e := &executor{proc: p, number: p.made, kind: kind, is: is, members: map[*thread]bool{}, told: at}
 	e.emit = func(ev trace.Event) {
 		ev.GIL = e.number
 		d.event(p, ev)
@@ -88,7 +89,7 @@ func (d *dispatcher) newExecutor(p *process, t *thread, is cpython.Executor) *ex
 		e.queue.looked = born - beforeBirth
 	}
 	p.executors = append(p.executors, e)
-	d.noteExecutor(e, d.now)
+	d.noteExecutor(e, at)
 	return e
 }
 

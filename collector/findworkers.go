@@ -55,10 +55,8 @@ func (s *session) mayBeWorker(p *process, t *thread, ts cpython.ThreadState) {
 		all |= roles[len(roles)-1]
 	}
 	state := workerBusy
-	if idleIn(len(roles), func(i int) role { return roles[i] }) {
-		if nr, _ := sleepingIn(p.pid, t.tid); nr >= 0 {
-			state = workerIdle
-		}
+	if nr, _ := sleepingIn(p.pid, t.tid); nr >= 0 {
+		state = sleeperState(len(roles), func(i int) role { return roles[i] }, all)
 	}
 	s.d.mayBeWorker(p, t, all, state, at)
 }

@@ -1,6 +1,8 @@
 package collector
 
 import (
+	"bytes"
+
 	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 	"gilscope/probes"
@@ -158,12 +160,18 @@ func (d *dispatcher) workerLeaves(p *process, t *thread, r probes.Record) {
 	if r.Flags&probes.FlagAsleep == 0 || r.Word != 0 || holds {
 		return
 	}
+	t.worker.becomes(at, sleeperState(len(k.frames), func(i int) role { return p.stacks.roleOf(k.frames[i]) }, k.roles))
+}
+
+// sleeperState is what a worker does that sleeps with a stack.
+func sleeperState(n int, roleAt func(int) role, all role) workerState {
 	switch {
-	case idleIn(len(k.frames), func(i int) role { return p.stacks.roleOf(k.frames[i]) }):
-		t.worker.becomes(at, workerIdle)
-	case k.roles&roleDNS != 0:
-		t.worker.becomes(at, workerInDNS)
+	case idleIn(n, roleAt):
+		return workerIdle
+	case all&roleDNS != 0:
+		return workerInDNS
 	}
+	return workerBusy
 }
 
 // workerSampled handles a CPU sample of a thread, which is busy.
@@ -207,8 +215,8 @@ func (d *dispatcher) mayBeWorker(p *process, t *thread, roles role, state worker
 // was multiprocessing's fork server, who started that.
 func (d *dispatcher) ownerOf(p *process) *process {
 	owner := d.procs[p.parent]
-	if owner != nil && owner.role == roleForkServer {
-		owner = d.procs[owner.parent]
+	if server := commandLine(int(p.parent)); bytes.Contains(server, []byte("multiprocessing.forkserver")) {
+		owner = d.procs[parent(int(p.parent))]
 	}
 	if owner == nil || owner.exited {
 		return p

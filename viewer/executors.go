@@ -14,14 +14,14 @@ func (p *page) executors(r *analyze.Report, top int) {
 	}
 	p.line("")
 	p.line("Executors")
-	p.line("  %9s  %6s  %9s  %6s  %9s  %9s  executor", "workers", "busy", "all busy", "queue", "saturated", "waited")
+	p.line("  %8s  %6s  %9s  %5s  %9s  %8s  executor", "workers", "busy", "all busy", "queue", "saturated", "waited")
 	for i := range r.Executors {
 		if i == top {
 			p.line("  and %s", count(int64(len(r.Executors)-i), "more executor"))
 			break
 		}
 		x := &r.Executors[i]
-		p.line("  %9s  %6s  %9s  %6s  %9s  %9s  %s", workersText(x), percent(x.BusyShare), duration(x.AllBusyNS), countText(x.QueueMax),
+		p.line("  %8s  %6s  %9s  %5s  %9s  %8s  %s", workersText(x), percent(x.BusyShare), duration(x.AllBusyNS), countText(x.QueueMax),
 			durationOr(x.SaturatedNS), delayText(x), executorName(r, x))
 	}
 }

@@ -54,8 +54,12 @@ def wait_for_end():
     stop.set()
 
 
-def begin():
+def listen():
     threading.Thread(target=wait_for_end, name="stdin", daemon=True).start()
+
+
+def begin():
+    listen()
     print("ready", flush=True)
 
 

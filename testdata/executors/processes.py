@@ -1,10 +1,11 @@
 """Worker processes of a ProcessPoolExecutor and of a multiprocessing.Pool, which work for about half of the time."""
 import multiprocessing
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from poolclock import Pool, begin, clock, end, stop
+from poolclock import Pool, clock, end, listen, stop
 
 
 def work(seconds):
@@ -25,7 +26,9 @@ if __name__ == "__main__":
     with ProcessPoolExecutor(2, mp_context=context) as executor, context.Pool(2) as workers:
         list(executor.map(work, [0.05] * 2))
         workers.map(work, [0.05] * 2, 1)
-        begin()
+        print("ready", flush=True)
+        print(os.getpid(), *[p.pid for p in multiprocessing.active_children()], flush=True)
+        listen()
         while not stop.wait(0.1):
             later = workers.map_async(work, [0.1] * 2, 1)
             futures.jobs += map(Done, executor.map(work, [0.1] * 2))
