@@ -22,6 +22,7 @@ type executor struct {
 	told    trace.Time
 	full    trace.Time // since when all the workers that there may be have a job; 0: they have not
 	queue   queueWatch
+	over    bool // its process has ended, it has worker processes left
 	emit    func(trace.Event)
 }
 
@@ -164,12 +165,17 @@ func (e *executor) tellSpent(at trace.Time) {
 	e.spent, e.told = [2]trace.Time{}, at
 }
 
-// leaves takes a worker that has ended from the executor, which ends with its last one.
+// leaves takes a worker that has ended from the executor, which ends with its last one; where
+// executors cannot be told apart, with the process.
 func (e *executor) leaves(t *thread, at trace.Time) {
 	delete(e.members, t)
-	if len(e.members) > 0 {
-		return
+	if len(e.members) == 0 && (e.over || e.is.Queue != 0) {
+		e.ends(at)
 	}
+}
+
+// ends tells what was not told yet, and takes the executor from its process.
+func (e *executor) ends(at trace.Time) {
 	e.queue.ends(e.emit, at)
 	e.tellSpent(at)
 	for _, c := range [...]*waiterCount{&e.workers, &e.busy, &e.dns} {

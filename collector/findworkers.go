@@ -2,6 +2,8 @@ package collector
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"gilscope/internal/cpython"
 )
@@ -18,31 +20,41 @@ func (s *session) workerWatch() workerWatch {
 	}}
 }
 
-// looksAtThread is how often the stack of a thread is read from outside, to see whether it is
+// looksAtThread is how often the stack of a new thread is read from outside, to see whether it is
 // a worker: one that never sleeps for want of a job or the GIL does not show it.
-const looksAtThread = 3
+const looksAtThread = 5
+
+// maxFresh bounds how many threads may wait for that. What is beyond is no pool but churn.
+const maxFresh = 4096
+
+// searchEvery is how often new threads are looked at. Where that takes long it is done more
+// seldom, so that it takes no more than a twentieth of the time.
+const searchEvery = 40 * time.Millisecond
 
 // findWorkers looks for workers among the threads that are new.
 func (s *session) findWorkers(p *process) {
-	fresh := false
-	for _, t := range p.threads {
-		fresh = fresh || t.looks < looksAtThread && t.worker == nil
-	}
-	if !fresh || p.py == nil || p.stacks == nil {
+	begun := time.Now()
+	if len(p.fresh) == 0 || p.py == nil || p.stacks == nil || p.exited || begun.Before(p.search) {
 		return
 	}
 	states, err := p.py.ThreadStates()
 	if err != nil {
 		return
 	}
+	known := make(map[int32]cpython.ThreadState, len(states))
 	for _, ts := range states {
-		t := p.threads[ts.TID]
-		if t == nil || t.worker != nil || t.loop != nil || t.looks >= looksAtThread {
-			continue
+		known[ts.TID] = ts
+	}
+	p.fresh = slices.DeleteFunc(p.fresh, func(t *thread) bool {
+		if t.worker == nil && t.loop == nil && t.ended == 0 {
+			if ts, ok := known[t.tid]; ok {
+				s.mayBeWorker(p, t, ts)
+			}
 		}
 		t.looks++
-		s.mayBeWorker(p, t, ts)
-	}
+		return t.looks >= looksAtThread || t.worker != nil || t.loop != nil || t.ended != 0
+	})
+	p.search = time.Now().Add(max(searchEvery, 20*time.Since(begun)))
 }
 
 // mayBeWorker looks at the stack of a thread.

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gilscope/internal/trace"
@@ -81,6 +82,11 @@ func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 		p.threadEnds(t, at, how)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
+	}
+	for _, e := range slices.Clone(p.executors) {
+		if e.over = true; len(e.members) == 0 {
+			e.ends(at)
+		}
 	}
 	for _, g := range p.gils() {
 		g.flushHandOff()

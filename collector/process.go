@@ -37,6 +37,8 @@ type process struct {
 	toggling   bool        // whether its GIL is in use seems to have changed since the last look
 	executors  []*executor // those that have workers
 	made       uint16      // how many there were
+	fresh      []*thread   // threads of which it is not known yet whether they are workers
+	search     time.Time   // when these are looked at next
 	unassigned []*thread   // workers whose executor is not known yet
 	stub       bool        // a launched command that has not become itself yet: what it does is ours, not the command's
 	ending     int         // of threads, those that have ended
@@ -67,6 +69,9 @@ func (p *process) join(tid int32) *thread {
 		t = &thread{tid: tid, proc: p}
 		p.threads[tid] = t
 		p.naming = nameTries
+		if len(p.fresh) < maxFresh {
+			p.fresh = append(p.fresh, t)
+		}
 	}
 	return t
 }

@@ -349,6 +349,7 @@ func (s *session) housekeep() error {
 	}
 	due := time.Since(s.looked) > checkEvery
 	for _, p := range s.d.procs {
+		s.findWorkers(p)
 		s.assignWorkers(p)
 		s.lookAtQueues(p)
 		if err := s.checkInterpreters(p, due); err != nil {
@@ -361,7 +362,6 @@ func (s *session) housekeep() error {
 		for _, p := range s.d.procs {
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
-				s.findWorkers(p)
 			}
 		}
 		s.d.flush()

@@ -25,7 +25,6 @@ type poolTruth struct {
 // jobTime is between when a job was submitted, when it began, and when it ended.
 type jobTime [4]int64
 
-
 // queued is when the job surely waited to begin.
 func (j jobTime) queued() oracle.Interval { return oracle.Interval{j[1], max(j[1], j[2])} }
 
