@@ -122,13 +122,12 @@ func readExecutorNote(readers map[uint64]*executorReader, n *trace.Note) {
 // until adds the time up to a moment, in which nothing changed.
 func (x *executorReader) until(at trace.Time) {
 	ns := int64(at - x.last)
-	if x.last == 0 || ns <= 0 {
-		x.last = max(x.last, at)
+	if ns <= 0 {
 		return
 	}
 	x.last = at
 	if x.workers <= 0 {
-		return
+		return // which is so before its first event, too
 	}
 	if x.busy >= x.workers {
 		x.row.AllBusyNS += ns

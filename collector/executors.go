@@ -31,14 +31,18 @@ type workerWatch struct {
 	watch func(tid int32, reads bool) bool // false: it cannot be
 }
 
-// maxExecutors bounds the executors of a process that are told apart.
-const maxExecutors = 4096
+// maxExecutors bounds the executors of a process that are told apart: some programs make one
+// for each request. The workers of all further ones are those of one that is not known.
+const maxExecutors = 256
 
-// assign gives a worker its executor, a new one if it is the first that works for it. With
-// too many the last one takes them.
+// assign gives a worker its executor, a new one if it is the first that works for it.
 func (d *dispatcher) assign(p *process, t *thread, is cpython.Executor, owner *process) {
 	at := max(d.now, t.worker.since)
 	e := owner.executorOf(t.worker.kind, is)
+	if e == nil && owner.made >= maxExecutors {
+		is = cpython.Executor{}
+		e = owner.executorOf(t.worker.kind, is)
+	}
 	if e == nil {
 		e = d.newExecutor(owner, t, is, at)
 	}
@@ -61,9 +65,6 @@ func (p *process) executorOf(kind string, is cpython.Executor) *executor {
 		if e.kind == kind && e.is.Queue == is.Queue {
 			return e
 		}
-	}
-	if n := len(p.executors); n >= maxExecutors {
-		return p.executors[n-1]
 	}
 	return nil
 }

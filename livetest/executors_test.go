@@ -110,11 +110,9 @@ func (r *poolRecording) watched(t *testing.T, x *analyze.ExecutorRow) oracle.Int
 	return w
 }
 
-// wakeNS is how long a worker may take from its wake-up to its job on a busy machine.
-const wakeNS = 3_000_000
-
 // checkBusy holds the time for which workers had jobs to that which the jobs took. A worker has
-// a job from when it is woken for it until it sleeps again, so a little longer.
+// a job from when it is woken for it until it sleeps again, so a little longer, and longer by what
+// it then has to wait for a CPU and for the GIL.
 func (r *poolRecording) checkBusy(t *testing.T, pool *poolTruth) {
 	t.Helper()
 	x := r.row(t, pool)
@@ -126,7 +124,11 @@ func (r *poolRecording) checkBusy(t *testing.T, pool *poolTruth) {
 			n++
 		}
 	}
-	if off := x.BusyNS - truth; off < -max(truth/100, 2e6) || off > truth/50+n*wakeNS {
+	waited := n * 1_000_000
+	for _, th := range r.report.Threads {
+		waited += value64(th.RunnableNS) + th.GILWaitNS
+	}
+	if off := x.BusyNS - truth; off < -max(truth/100, 2e6) || off > truth/50+waited {
 		t.Errorf("%s %s: workers had %d jobs for %.3f ms, the jobs took %.3f ms", x.Kind, value(x.Name), n, ms(x.BusyNS), ms(truth))
 	}
 	all := pool.Workers * (w[1] - w[0])
@@ -254,7 +256,7 @@ func TestStarvedDefaultExecutor(t *testing.T) {
 				t.Errorf("all workers looked up hosts for %.3f ms, the program says %.3f", ms(x.AllInDNSNS), ms(truth))
 			}
 			t.Logf("all in DNS for %.3f ms, the program says %.3f", ms(x.AllInDNSNS), ms(truth))
-			if *x.QueueMax != 1 || !r.finds("executor.dns", "asyncio") {
+			if *x.QueueMax < 1 || *x.QueueMax > 4 || !r.finds("executor.dns", "asyncio") {
 				t.Errorf("%+v", x)
 			}
 		})

@@ -38,10 +38,14 @@ func Pins(tl *analyze.Timeline) []Pin {
 	}
 	switch {
 	case len(pids) < 2:
+		var pins []Pin
 		if tl.HasLoops() {
-			return []Pin{{Regex: "^loop [0-9]"}, {Regex: "^loop busy %"}, {Regex: "^GIL"}}
+			pins = append(pins, Pin{Regex: "^loop [0-9]"}, Pin{Regex: "^loop busy %"})
 		}
-		return []Pin{{Regex: "^GIL"}}
+		if tl.HasExecutors() {
+			pins = append(pins, Pin{Regex: "^executor (queue|busy workers)"})
+		}
+		return append(pins, Pin{Regex: "^GIL"})
 	case len(pids) <= maxPinned:
 		return []Pin{{Regex: "^GIL (holder|waiters|busy)"}}
 	}

@@ -4,7 +4,6 @@ A program makes a Pool of its own, submits jobs to it, and calls end(), which pr
 nanoseconds of CLOCK_BOOTTIME. Of each job: between when it was submitted, when it began and when it ended.
 """
 import json
-import os
 import sys
 import threading
 import time
@@ -66,4 +65,3 @@ def begin():
 def end():
     print(json.dumps({"schema": "gilscope.executors/v1", "ended": clock(), "pools": [
         {"name": p.name, "kind": p.kind, "workers": p.workers, "jobs": [[j.before, j.submitted, j.began, j.ended] for j in p.jobs]} for p in Pool.all]}), flush=True)
-    os._exit(0)
