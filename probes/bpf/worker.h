@@ -36,7 +36,11 @@ static __always_inline void worker_leaves_cpu(const struct target *t, struct scr
 	walk_own(t, s);
 }
 
+/* The number may become another thread's. */
 static __always_inline void worker_ends(u32 tid)
 {
-	bpf_map_delete_elem(&workers, &tid);
+	struct worker *w = bpf_map_lookup_elem(&workers, &tid);
+
+	if (w)
+		w->on = w->asked = 0;
 }
