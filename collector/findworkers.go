@@ -45,10 +45,11 @@ func (s *session) findWorkers(p *process) {
 	for _, ts := range states {
 		known[ts.TID] = ts
 	}
+	seen := map[cpython.CodeKey]*cpython.Code{}
 	p.fresh = slices.DeleteFunc(p.fresh, func(t *thread) bool {
 		if t.worker == nil && t.loop == nil && t.ended == 0 {
 			if ts, ok := known[t.tid]; ok {
-				s.mayBeWorker(p, t, ts)
+				s.mayBeWorker(p, t, ts, seen)
 			}
 		}
 		t.looks++
@@ -58,11 +59,11 @@ func (s *session) findWorkers(p *process) {
 }
 
 // mayBeWorker looks at the stack of a thread.
-func (s *session) mayBeWorker(p *process, t *thread, ts cpython.ThreadState) {
+func (s *session) mayBeWorker(p *process, t *thread, ts cpython.ThreadState, seen map[cpython.CodeKey]*cpython.Code) {
 	at := now()
 	var all role
 	var roles []role
-	for _, code := range p.py.StackOf(ts) {
+	for _, code := range p.py.StackOf(ts, seen) {
 		roles = append(roles, aboutFrame(code).role)
 		all |= roles[len(roles)-1]
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 	"gilscope/probes"
 )
@@ -81,6 +82,7 @@ func (s *session) findLoops(p *process) {
 	if err != nil || s.o.NoLoops {
 		return
 	}
+	seen := map[cpython.CodeKey]*cpython.Code{}
 	for _, ts := range states {
 		nr, fd := sleepingIn(p.pid, ts.TID)
 		if !probes.IsEpoll(nr) {
@@ -88,7 +90,7 @@ func (s *session) findLoops(p *process) {
 		}
 		var roles role
 		var caller uint64
-		for _, code := range p.py.StackOf(ts) {
+		for _, code := range p.py.StackOf(ts, seen) {
 			a := aboutFrame(code)
 			roles |= a.role
 			if caller == 0 && a.role&roleSelector == 0 {

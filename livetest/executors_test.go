@@ -292,3 +292,19 @@ func TestWorkerProcesses(t *testing.T) {
 		}
 	}
 }
+
+// TestExecutorsInDump: the dump of a flight recorder knows executors that were described long before.
+func TestExecutorsInDump(t *testing.T) {
+	p := startPools(t, testpy.One(t, "3.12"), "saturated")
+	r := startRecord(t, "-p", fmt.Sprint(p.PID), "--keep", "1s", "-d", "4s")
+	r.wait(t)
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	rec := poolRecording{recording: dumpOf(t, r, 1, nil)}
+	name := "resize"
+	x := rec.row(t, &poolTruth{Name: &name, Kind: "ThreadPoolExecutor"})
+	if x.Workers != 2 || value64(x.MaxWorkers) != 2 || x.AllBusyNS == 0 || x.BusyShare == nil || *x.BusyShare < 0.4 || *x.BusyShare > 0.9 {
+		t.Errorf("%+v", x)
+	}
+}

@@ -225,7 +225,7 @@ asyncio.run(outer())`
 					t.Fatal(err)
 				}
 				var got []string
-				for _, c := range p.StackOf(states[0]) {
+				for _, c := range p.StackOf(states[0], map[CodeKey]*Code{}) {
 					if c.Coroutine {
 						got = append(got, c.Function)
 					} else if c.Function == "<module>" {

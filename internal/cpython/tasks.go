@@ -110,8 +110,9 @@ func (p *Process) typeName(object uint64) string {
 const maxSleepingFrames = 128
 
 // StackOf reads the functions on the stack of a thread that sleeps, leaf first. Of
-// one that runs it may read a part, or nothing.
-func (p *Process) StackOf(ts ThreadState) []*Code {
+// one that runs it may read a part, or nothing. Threads have most functions in common:
+// those that were read are remembered in seen, which is for one moment.
+func (p *Process) StackOf(ts ThreadState, seen map[CodeKey]*Code) []*Code {
 	l := &p.Layout
 	addr, err := p.word(ts.Addr + uint64(l.ThreadFrame))
 	if err == nil && addr != 0 && l.CFrameCurrent != None {
@@ -131,11 +132,15 @@ func (p *Process) StackOf(ts ThreadState) []*Code {
 		if err != nil {
 			break
 		}
-		code, err := p.readCode(fields)
-		if err != nil {
-			break
+		key := CodeKey{f.code, fields.ident}
+		if seen[key] == nil {
+			code, err := p.readCode(fields)
+			if err != nil {
+				break
+			}
+			seen[key] = code
 		}
-		codes = append(codes, code)
+		codes = append(codes, seen[key])
 	}
 	return codes
 }
