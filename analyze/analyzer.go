@@ -20,7 +20,7 @@ type Analyzer struct {
 var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer,
-	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer,
+	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 

@@ -57,6 +57,34 @@ func runSaturated(tl *Timeline, r *Report) {
 	r.find(found)
 }
 
+// anyioLimit is how many threads anyio has at most, unless it is told otherwise
+// (anyio/_backends/_asyncio.py, current_default_thread_limiter).
+const anyioLimit = 40
+
+var limitAnalyzer = Analyzer{
+	Name: "executor.limit",
+	Doc: "All 40 threads have a job, which is as many as anyio starts if it is not told otherwise: what else is given to it waits, such as requests for endpoints " +
+		"of FastAPI and Starlette that are no coroutines. How many wait is not known. The cost is the time for which all had a job.",
+	Run: runLimit,
+}
+
+func runLimit(tl *Timeline, r *Report) {
+	for i := range r.Executors {
+		x := &r.Executors[i]
+		if x.Kind != "anyio" || x.Workers != anyioLimit || !tl.worth(x.AllBusyNS) {
+			continue
+		}
+		pid := x.PID
+		r.Findings = append(r.Findings, Finding{
+			Rule: "executor.limit", Severity: tl.severity(x.AllBusyNS), CostNS: x.AllBusyNS, PID: &pid,
+			Title: fmt.Sprintf("all %d of anyio's worker threads are busy, for %s in all", x.Workers, ms(x.AllBusyNS)),
+			Advice: "That is anyio's usual limit; further calls of to_thread.run_sync, and requests for endpoints that are no coroutines, wait. Make the endpoints coroutines, or raise the limit: " +
+				"anyio.to_thread.current_default_thread_limiter().total_tokens = 100.",
+			Evidence: fmt.Sprintf("its workers had jobs for %.0f%% of their time", 100*shareOr(x.BusyShare)),
+		})
+	}
+}
+
 func jobs(n int64) string {
 	if n == 1 {
 		return "1 job"

@@ -101,6 +101,20 @@ func TestExecutorFindings(t *testing.T) {
 	}
 }
 
+// TestAnyioLimit: only as many threads as anyio has at most are its limit.
+func TestAnyioLimit(t *testing.T) {
+	for workers, want := range map[int64]bool{39: false, 40: true, 41: false} {
+		m := newMaker("waits")
+		m.note(0, m.pid, trace.NoteExecutor, trace.Arg{Key: "executor", Num: 1}, trace.Arg{Key: "kind", Text: "anyio"})
+		m.counts(1, 0, kWorkers, workers, 100, kBusy, workers, 400, kBusy, 1)
+		r := Analyze(m.end(1000 * ms1))
+		found := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Rule == "executor.limit" && f.CostNS == 300e6 })
+		if found != want || r.Executors[0].BusyMax != workers {
+			t.Errorf("%d workers: found %v", workers, found)
+		}
+	}
+}
+
 // TestExecutorsHostile: a damaged trace makes no wrong row and no panic.
 func TestExecutorsHostile(t *testing.T) {
 	m := newMaker("waits")

@@ -199,7 +199,7 @@ func (r *poolRecording) finds(rule, name string) bool {
 
 // TestSaturatedExecutor: workers that have too much to do, and others that have nothing.
 func TestSaturatedExecutor(t *testing.T) {
-	for _, in := range loopInterpreters(t) {
+	for _, in := range append(loopInterpreters(t), testpy.FreeThreaded(t)...) {
 		t.Run(in.Name, func(t *testing.T) {
 			r := recordPools(t, in, "saturated", "4s")
 			for i := range r.pools {
@@ -265,12 +265,16 @@ func TestStarvedDefaultExecutor(t *testing.T) {
 	}
 }
 
-// TestAnyioThreads: the threads of anyio's to_thread.
+// TestAnyioThreads: the threads of anyio's to_thread, also more jobs than it has threads for.
 func TestAnyioThreads(t *testing.T) {
-	r := recordPools(t, testpy.Need(t, "3.12"), "anyiothreads", "3s", "PYTHONPATH="+testpy.AsyncServers(t))
-	r.checkBusy(t, &r.pools[0])
-	if x := r.row(t, &r.pools[0]); x.QueueMax != nil {
-		t.Errorf("the queue of anyio cannot be known: %+v", x)
+	for tasks, limited := range map[int]bool{3: false, 50: true} {
+		t.Run(fmt.Sprint(tasks), func(t *testing.T) {
+			r := recordPools(t, testpy.Need(t, "3.12"), fmt.Sprint("anyiothreads ", tasks), "3s", "PYTHONPATH="+testpy.AsyncServers(t))
+			r.checkBusy(t, &r.pools[0])
+			if x := r.row(t, &r.pools[0]); x.QueueMax != nil || r.finds("executor.limit", "anyio") != limited {
+				t.Errorf("%+v: %+v", x, r.report.Findings)
+			}
+		})
 	}
 }
 
@@ -306,5 +310,23 @@ func TestExecutorsInDump(t *testing.T) {
 	x := rec.row(t, &poolTruth{Name: &name, Kind: "ThreadPoolExecutor"})
 	if x.Workers != 2 || value64(x.MaxWorkers) != 2 || x.AllBusyNS == 0 || x.BusyShare == nil || *x.BusyShare < 0.4 || *x.BusyShare > 0.9 {
 		t.Errorf("%+v", x)
+	}
+}
+
+// TestPerfettoShowsExecutors: the real Perfetto has the counters of an executor, with the values of the report.
+func TestPerfettoShowsExecutors(t *testing.T) {
+	r := recordPools(t, testpy.One(t, "3.13"), "saturated", "2s")
+	x := r.row(t, &r.pools[0])
+	oracle.Check(t, r.path)
+	most := map[string]int64{}
+	for _, row := range oracle.Query(t, r.path, `select t.name as name, cast(max(c.value) as int) as most from counter c join counter_track t on c.track_id = t.id
+		where t.name like 'executor %' group by t.name`) {
+		name, _ := row["name"].(string)
+		most[name], _ = row["most"].(int64)
+	}
+	for name, want := range map[string]int64{"queue": *x.QueueMax, "busy workers": x.BusyMax, "workers": x.Workers, "job waited ns at least": *x.DelayMaxNS} {
+		if name = fmt.Sprintf("executor %s %d", name, x.Executor); most[name] != want {
+			t.Errorf("%s is %d at most, want %d, of %v", name, most[name], want, most)
+		}
 	}
 }

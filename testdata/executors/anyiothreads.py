@@ -1,4 +1,5 @@
-"""Threads of anyio, of which three have a job for half of the time."""
+"""Threads of anyio, of which some have a job for half of the time; how many, is told by the argument. anyio has 40 at most."""
+import sys
 import time
 
 import anyio
@@ -6,7 +7,8 @@ import anyio.to_thread
 
 from poolclock import Job, Pool, begin, end, stop
 
-pool = Pool(None, "anyio", 3)
+tasks = int(sys.argv[1])
+pool = Pool(None, "anyio", min(tasks, 40))
 
 
 async def once(seconds):
@@ -17,12 +19,12 @@ async def once(seconds):
 
 async def main():
     async with anyio.create_task_group() as group:
-        for _ in range(3):
+        for _ in range(tasks):
             group.start_soon(once, 0.02)
     begin()
     while not stop.is_set():
         async with anyio.create_task_group() as group:
-            for _ in range(3):
+            for _ in range(tasks):
                 group.start_soon(once, 0.1)
         await anyio.sleep(0.1)
     end()
