@@ -116,7 +116,7 @@ func (s *session) lookAtQueues(p *process) {
 			continue
 		}
 		at := now()
-		if depth, first, err := p.py.SimpleQueue(e.is.Queue, maxQueuedJobs); err == nil && at > e.queue.looked {
+		if depth, first, err := p.py.QueuedJobs(e.is.Queue, maxQueuedJobs); err == nil && at > e.queue.looked {
 			e.queue.look(e.emit, at, depth, first, e.full)
 		}
 	}

@@ -138,6 +138,18 @@ func (p *Process) words(addr uint64, n int) ([]uint64, error) {
 // maxQueued bounds what is believed of the length of a queue.
 const maxQueued = 1 << 40
 
+// QueuedJobs reads how many jobs wait in the queue of an executor, and which are the first
+// ones, at most limit. None, which is at the end of the queue of an executor that was shut
+// down, is no job; it is not noticed behind more than limit jobs.
+func (p *Process) QueuedJobs(queue uint64, limit int) (n int, first []uint64, err error) {
+	n, first, err = p.SimpleQueue(queue, limit)
+	for err == nil && n > 0 && n == len(first) && p.typeName(first[n-1]) == "NoneType" {
+		n--
+		first = first[:n]
+	}
+	return n, first, err
+}
+
 // SimpleQueue reads how many objects wait in a _queue.SimpleQueue, and which are the first
 // ones, at most limit. It is read while it changes: what does not fit together is an
 // error, and so is a form that this version of CPython should not have

@@ -2,6 +2,7 @@ package cpython
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"gilscope/internal/testpy"
@@ -27,6 +28,7 @@ for line in sys.stdin:
     word, n = line.split()
     for _ in range(int(n)):
         if word == "put": pool.submit(job)
+        elif word == "end": pool.shutdown(wait=False)
         else:
             gate.release()
             began.acquire()
@@ -51,11 +53,14 @@ func TestExecutors(t *testing.T) {
 		if x.Addr == 0 || x.Max != 3 || x.Prefix != "resize" || found[idents[1]] != x || found[idents[2]] != x {
 			t.Fatalf("executors %+v", found)
 		}
-		for _, step := range []string{"put 0", "put 1", "put 40", "do 25", "put 30", "do 40", "put 5000", "do 3000", "do 2006", "put 3"} {
+		for _, step := range []string{"put 0", "put 1", "put 40", "do 25", "put 30", "do 40", "put 5000", "do 3000", "do 2006", "put 3", "end 1"} {
 			proc.Send(t, step)
 			var want int
 			fmt.Sscan(proc.Line(t), &want)
-			got, first, err := p.SimpleQueue(x.Queue, 100)
+			if strings.HasPrefix(step, "end") {
+				want-- // None
+			}
+			got, first, err := p.QueuedJobs(x.Queue, 100)
 			if err != nil || got != want || len(first) != min(want, 100) {
 				t.Errorf("after %s: %d jobs, %d of them read, %v; want %d", step, got, len(first), err, want)
 			}
