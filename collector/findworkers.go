@@ -29,7 +29,7 @@ const maxFresh = 4096
 
 // searchEvery is how often new threads are looked at. Where that takes long it is done more
 // seldom, so that it takes no more than a twentieth of the time.
-const searchEvery = 40 * time.Millisecond
+const searchEvery = 18 * time.Millisecond
 
 // findWorkers looks for workers among the threads that are new.
 func (s *session) findWorkers(p *process) {

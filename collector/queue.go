@@ -27,7 +27,7 @@ type queuedJob struct {
 // known when they have come forward.
 const maxQueuedJobs = 1024
 
-// pressedEvery is how long the reader sleeps at most while jobs wait, or may.
+// pressedEvery is how long the reader sleeps at most while jobs wait, or may; see pressed.
 const pressedEvery = 20e6 // ns
 
 // look takes in a look at the queue: its depth, and its first jobs. If all workers that may
@@ -95,8 +95,14 @@ func (q *queueWatch) ends(emit func(trace.Event), at trace.Time) {
 	*q = queueWatch{}
 }
 
-// pressed says that jobs wait, or may come to.
+// pressed says that jobs wait, or may come to, or that there are threads that may be workers.
 func (p *process) pressed() bool {
+	if p.py == nil || p.exited {
+		return false
+	}
+	if len(p.fresh) > 0 && p.stacks != nil {
+		return true
+	}
 	for _, e := range p.executors {
 		if e.queue.depth > 0 || e.full != 0 && e.is.Queue != 0 {
 			return true
