@@ -171,6 +171,11 @@ func (t *debugTable) readObjectLayout() objectLayout {
 	if t.freeThreaded {
 		o.managedDict = 8 // no GC header stands before the object (pycore_object.h, MANAGED_DICT_OFFSET)
 	}
+	if t.version.series() >= 0x030e {
+		c := &o.coroutine
+		c.frame, c.state, c.stack = t.at("gen_object.gi_iframe"), t.at("gen_object.gi_frame_state"), t.at("interpreter_frame.stackpointer")
+		o.setMask, o.setTable = t.at("set_object.mask"), t.at("set_object.table")
+	}
 	if t.version.series() >= 0x030f {
 		o.dictOffset, o.basicSize = t.at("type_object.tp_dictoffset"), t.at("type_object.tp_basicsize")
 		o.cachedKeys = t.at("heap_type_object.ht_cached_keys")

@@ -76,28 +76,11 @@ func byDefault(name string) bool {
 // activeThreads reads threading._active of an interpreter; no entries if its
 // program never imported threading.
 func (p *Process) activeThreads(interp uint64) ([]dictEntry, error) {
-	modules, err := p.word(interp + uint64(p.Layout.InterpModules))
-	if err != nil || modules == 0 {
+	active, err := p.moduleAttribute(interp, "threading", "_active")
+	if err != nil || active == 0 {
 		return nil, err
 	}
-	dict := modules
-	for _, name := range []string{"threading", "_active"} {
-		entries, err := p.readDict(dict)
-		if err != nil {
-			return nil, err
-		}
-		value, err := p.lookup(entries, name)
-		if err != nil || value == 0 {
-			return nil, err
-		}
-		dict = value
-		if name == "threading" {
-			if dict, err = p.word(value + uint64(p.objects.moduleDict)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return p.readDict(dict)
+	return p.readDict(active)
 }
 
 // readInt reads a non-negative int of at most 64 bits (CPython

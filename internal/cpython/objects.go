@@ -19,6 +19,9 @@ type objectLayout struct {
 	moduleDict   uint32
 	intDigits    uint32
 	intSize      uint32
+	setMask      uint32 // PySetObject
+	setTable     uint32
+	coroutine    coroutineLayout
 }
 
 // attributeKind is where instances of a Python class keep their attributes.
@@ -39,6 +42,7 @@ func objectsOf(v Version) objectLayout {
 		keysEntries: 32, keysIndices: 40,
 		typeFlags: 168, dictOffset: 288, basicSize: 32,
 		dictKeys: 32, dictValues: 40, moduleDict: 16, intDigits: 24, intSize: 16,
+		setMask: 32, setTable: 40, coroutine: coroutinesOf(v),
 	}
 	if v.series() >= 0x030b {
 		o.keysLog2, o.keysEntries, o.keysIndices = true, 24, 32

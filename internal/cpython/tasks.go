@@ -6,12 +6,15 @@ import (
 	"strings"
 )
 
-// Tasks is where asyncio keeps its tasks, as the interpreter itself tells from
-// 3.14 on (struct _Py_AsyncioModuleDebugOffsets, Modules/_asynciomodule.c). Offsets
-// are None where it does not.
+// Tasks is where asyncio keeps its tasks. From 3.14 on the interpreter tells it
+// itself (struct _Py_AsyncioModuleDebugOffsets, Modules/_asynciomodule.c); before,
+// it is what the module asyncio.tasks has, and a row of taskLayouts.
 type Tasks struct {
-	Running uint32 // asyncio_running_task in the thread state
-	Name    uint32 // task_name in the task: a str, or the number of a task without a name
+	Running uint32 // asyncio_running_task in the thread state (3.14+), else None
+	Current uint64 // the dict with the running task of each loop (before 3.14); 0: not known
+
+	task  taskLayout
+	known bool // whether task is
 }
 
 // asyncioFields is how many u64 the section has: seven of a task, two of the
@@ -20,16 +23,26 @@ const (
 	asyncioFields    = 13
 	asyncioSection   = ".AsyncioDebug"
 	asyncioTaskName  = 1
+	asyncioIsTask    = 3
+	asyncioTaskCoro  = 5
+	asyncioTaskNode  = 6
+	asyncioInterp    = 8 // asyncio_tasks_head in the interpreter
+	asyncioLoop      = 10
 	asyncioRunning   = 11
+	asyncioThread    = 12 // asyncio_tasks_head in the thread state
 	maxAsyncioOffset = 1 << 20
 )
 
 // Tasks finds the table in the interpreter, or in the extension module _asyncio
-// if that has been imported by now.
+// if that has been imported by now. Before 3.14 it looks for asyncio's modules.
 func (p *Process) Tasks() Tasks {
-	none := Tasks{None, None}
 	if p.Version.series() < 0x030e {
-		return none
+		t := Tasks{Running: None}
+		if t.task, t.known = taskLayouts[p.Version.series()]; t.known && !p.Build.FreeThreaded {
+			t.Current, _ = p.moduleAttribute(p.interp, "asyncio.tasks", "_current_tasks")
+		}
+		t.known = t.known && !p.Build.FreeThreaded
+		return t
 	}
 	for _, m := range p.Maps() {
 		name := m.file()[strings.LastIndexByte(m.file(), '/')+1:]
@@ -41,10 +54,12 @@ func (p *Process) Tasks() Tasks {
 			continue
 		}
 		if t, ok := mod.tasks(); ok {
+			// A newer version may count the states of a coroutine in another way, as 3.15 did.
+			t.known = t.known && !p.Build.FreeThreaded && p.Version.series() <= newestKnown
 			return t
 		}
 	}
-	return none
+	return Tasks{Running: None}
 }
 
 // tasks reads the table from the file: it is data that nobody changes.
@@ -57,20 +72,38 @@ func (m *module) tasks() (t Tasks, ok bool) {
 	if err != nil {
 		return t, false
 	}
-	running, name := le64(b, 8*asyncioRunning), le64(b, 8*asyncioTaskName)
-	if running >= maxAsyncioOffset || name >= maxAsyncioOffset || running%8 != 0 || name%8 != 0 {
-		return t, false
+	at := func(field uint32) uint32 { return uint32(le64(b, 8*field)) }
+	for _, field := range []uint32{asyncioTaskName, asyncioTaskCoro, asyncioTaskNode, asyncioInterp, asyncioLoop, asyncioRunning, asyncioThread} {
+		if v := le64(b, 8*field); v >= maxAsyncioOffset || v%8 != 0 {
+			return t, false
+		}
 	}
-	return Tasks{uint32(running), uint32(name)}, true
+	t.Running = at(asyncioRunning)
+	isTask := le64(b, 8*asyncioIsTask)
+	t.known = isTask < maxAsyncioOffset && isTask%8 == 4
+	t.task = taskLayout{
+		// What the table leaves out lies before what it has (FutureObj_HEAD, TaskObj): checked on 3.14.10 and 3.15.2.
+		state: uint32(isTask) - 4, waiter: at(asyncioTaskCoro) - 8,
+		coro: at(asyncioTaskCoro), name: at(asyncioTaskName), size: at(0),
+		linked: true, node: at(asyncioTaskNode), interpHead: at(asyncioInterp), threadHead: at(asyncioThread), runningLoop: at(asyncioLoop),
+	}
+	return t, true
 }
 
 // TaskName reads the name of the task at addr; "" if there is none (any more), or
-// if it is of a class that is not asyncio's own.
+// if its class is not derived from asyncio's own.
 func (p *Process) TaskName(t Tasks, addr uint64) string {
-	if t.Name == None || addr == 0 || p.typeName(addr) != "_asyncio.Task" {
+	if t.task.name == 0 || addr == 0 {
 		return ""
 	}
-	name, err := p.word(addr + uint64(t.Name))
+	class, err := p.word(addr + uint64(p.Layout.ObType))
+	if err != nil {
+		return ""
+	}
+	if ok, err := p.ofTasks(&t.task, class); !ok || err != nil {
+		return ""
+	}
+	name, err := p.word(addr + uint64(t.task.name))
 	if err != nil {
 		return ""
 	}
@@ -88,22 +121,60 @@ func (p *Process) TaskName(t Tasks, addr uint64) string {
 	return ""
 }
 
-// typeName is the name of an object's type (tp_name follows the PyVarObject header).
+// typeName is the name of an object's type.
 func (p *Process) typeName(object uint64) string {
 	class, err := p.word(object + uint64(p.Layout.ObType))
 	if err != nil || class == 0 {
 		return ""
 	}
+	return p.nameOfType(class)
+}
+
+// maxTypeName bounds the names of types; those that are looked for are shorter.
+const maxTypeName = 32
+
+// nameOfType is the name of a type (tp_name follows the PyVarObject header).
+func (p *Process) nameOfType(class uint64) string {
 	at, err := p.word(class + uint64(p.Layout.ObType) + 16)
 	if err != nil {
 		return ""
 	}
-	var b [24]byte
-	if p.Read(at, b[:]) != nil {
+	var b [maxTypeName]byte
+	if p.Read(at, b[:]) != nil && p.Read(at, b[:16]) != nil { // the end of what is mapped may follow
 		return ""
 	}
 	name, _, _ := bytes.Cut(b[:], []byte{0})
 	return string(name)
+}
+
+// moduleAttribute returns a global of a module of an interpreter; 0: there is none.
+func (p *Process) moduleAttribute(interp uint64, module, name string) (uint64, error) {
+	dict, err := p.moduleDict(interp, module)
+	if err != nil || dict == nil {
+		return 0, err
+	}
+	return p.lookup(dict, name)
+}
+
+// moduleDict reads the globals of a module of an interpreter; nil: it has not been imported.
+func (p *Process) moduleDict(interp uint64, module string) ([]dictEntry, error) {
+	modules, err := p.word(interp + uint64(p.Layout.InterpModules))
+	if err != nil || modules == 0 {
+		return nil, err
+	}
+	entries, err := p.readDict(modules)
+	if err != nil {
+		return nil, err
+	}
+	at, err := p.lookup(entries, module)
+	if err != nil || at == 0 {
+		return nil, err
+	}
+	dict, err := p.word(at + uint64(p.objects.moduleDict))
+	if err != nil {
+		return nil, err
+	}
+	return p.readDict(dict)
 }
 
 // maxSleepingFrames bounds what StackOf follows.

@@ -127,8 +127,8 @@ type frameFields struct {
 	copied     bool  // at is unknown: the thread runs a copy of the code
 }
 
-// readFrame reads the frame at addr.
-func (p *Process) readFrame(addr uint64) (f frameFields, err error) {
+// frameSize is how much of a frame is read.
+func (p *Process) frameSize() uint32 {
 	l := &p.Layout
 	size := max(l.FrameCode, l.FrameBack, l.FrameInstr) + 8
 	if l.FrameOwner != None {
@@ -137,11 +137,22 @@ func (p *Process) readFrame(addr uint64) (f frameFields, err error) {
 	if l.FrameTLBC != None {
 		size = max(size, l.FrameTLBC+4)
 	}
-	b := make([]byte, size)
+	return size
+}
+
+// readFrame reads the frame at addr.
+func (p *Process) readFrame(addr uint64) (f frameFields, err error) {
+	b := make([]byte, p.frameSize())
 	if err := p.Read(addr, b); err != nil {
 		return f, err
 	}
-	f = frameFields{addr: addr, back: le64(b, l.FrameBack), code: le64(b, l.FrameCode) & l.CodeMask}
+	return p.decodeFrame(addr, b), nil
+}
+
+// decodeFrame takes the fields out of what was read of a frame.
+func (p *Process) decodeFrame(addr uint64, b []byte) frameFields {
+	l := &p.Layout
+	f := frameFields{addr: addr, back: le64(b, l.FrameBack), code: le64(b, l.FrameCode) & l.CodeMask}
 	f.at = int64(le64(b, l.FrameInstr) - f.code - uint64(l.CodeAdaptive))
 	if l.InstrUnit != 0 {
 		f.at = int64(int32(le32(b, l.FrameInstr))) * int64(l.InstrUnit)
@@ -150,7 +161,7 @@ func (p *Process) readFrame(addr uint64) (f frameFields, err error) {
 		f.owner = uint32(b[l.FrameOwner])
 	}
 	f.copied = l.FrameTLBC != None && le32(b, l.FrameTLBC) != 0
-	return f, nil
+	return f
 }
 
 // checkFrame checks a Python frame.

@@ -1,0 +1,136 @@
+package cpython
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gilscope/internal/testpy"
+)
+
+// taskPlaces makes tasks that wait in many ways, and tells from inside where: for
+// each, its name and the functions and lines of its chain of awaits. Then its loop
+// waits for events, until stdin is closed.
+const taskPlaces = `
+import asyncio, gc, sys, threading
+class Own(asyncio.Task): pass
+class Awaitable:
+    def __init__(self, it): self.it = it
+    def __await__(self):
+        return (yield from self.it.__await__())
+async def leaf(f): await f
+async def middle(f): await leaf(f)
+async def outer(f): return await middle(f)
+async def items(f):
+    yield 1
+    await leaf(f)
+    yield 2
+async def loops(f):
+    async for _ in items(f): pass
+class Manager:
+    async def __aenter__(self): await self.f
+    async def __aexit__(self, *args): pass
+async def enters(f):
+    m = Manager(); m.f = f
+    async with m: pass
+
+async def awaits(f): await Awaitable(leaf(f))
+async def sleeps(f): await asyncio.sleep(3600)
+async def gathers(f): await asyncio.gather(leaf(f), leaf(f))
+async def done(f): pass
+def chain(coro):
+    out = []
+    while coro is not None:
+        if type(coro).__name__ in ("async_generator_asend", "coroutine_wrapper"):
+            coro = [o for o in gc.get_referents(coro) if hasattr(o, "ag_frame") or hasattr(o, "cr_frame")][0]
+        for kind in ("cr", "gi", "ag"):
+            frame = getattr(coro, kind + "_frame", None)
+            if frame is not None:
+                if kind == "gi" and sys.version_info < (3, 13): return out + ["%s:%d" % (frame.f_code.co_name, frame.f_lineno)]
+                out.append("%s:%d" % (frame.f_code.co_name, frame.f_lineno))
+                coro = getattr(coro, kind + ("_yieldfrom" if kind == "gi" else "_await"))
+                break
+        else:
+            return out
+    return out
+def tell():
+    print("ready")
+    for t in asyncio.all_tasks(loop):
+        print(t.get_name(), ",".join(chain(t.get_coro())))
+    print("end", flush=True)
+def body(functions, start):
+    global loop
+    loop = asyncio.new_event_loop()
+    f = loop.create_future()
+    kept = [loop.create_task(function(f)) for function in functions]
+    kept.append(Own(outer(f), loop=loop, name="own \u00e9"))
+    kept += [loop.create_task(leaf(f)) for _ in range(700)]
+    loop.call_soon(lambda: loop.call_soon(lambda: loop.call_soon(start)))
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(loop.stop)), daemon=True).start()
+    loop.run_forever()
+body([outer, loops, enters, sleeps, gathers, done, awaits], tell)
+import os; os._exit(0)
+`
+
+// TestPendingTasks compares what is read of tasks with what the program tells of itself.
+func TestPendingTasks(t *testing.T) {
+	each(t, func(t *testing.T, i testpy.Interpreter) {
+		child := testpy.Start(t, i, taskPlaces)
+		var want []string
+		for line := child.Line(t); line != "end"; line = child.Line(t) {
+			want = append(want, line)
+		}
+		p := open(t, child.PID)
+		if err := p.Refresh(); err != nil {
+			t.Fatal(err)
+		}
+		where := p.Tasks()
+		tasks, err := p.PendingTasks(where)
+		if p.Build.FreeThreaded {
+			if !errors.Is(err, ErrUnsupported) {
+				t.Errorf("error %v, want ErrUnsupported", err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for k := range tasks {
+			if tasks[k].Phase != TaskWaits {
+				t.Errorf("task %d is in phase %d", k, tasks[k].Phase)
+			}
+			got = append(got, p.TaskName(where, tasks[k].Addr)+" "+framesText(t, p, &tasks[k]))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		for k := range min(len(got), len(want)) {
+			if got[k] != want[k] {
+				t.Fatalf("a task %q, want %q", got[k], want[k])
+			}
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d tasks, want %d", len(got), len(want))
+		}
+		threads, err := p.LoopThreads(where, []uint64{tasks[0].Loop})
+		if err != nil || len(threads) != 1 || threads[tasks[0].Loop] != int32(child.PID) {
+			t.Errorf("threads of loops %v, error %v; want %d", threads, err, child.PID)
+		}
+	})
+}
+
+// framesText is the chain of awaits as the program writes it.
+func framesText(t *testing.T, p *Process, task *Task) string {
+	t.Helper()
+	var text []string
+	for _, f := range task.Frames {
+		code, err := p.Code(f.Code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, fmt.Sprintf("%s:%d", code.Function[strings.LastIndexByte(code.Function, '.')+1:], code.Line(f.Lasti)))
+	}
+	return strings.Join(text, ",")
+}
