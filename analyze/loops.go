@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gilscope/internal/trace"
@@ -45,6 +46,7 @@ type BlockRow struct {
 	Cause      string    `json:"cause"`
 	Task       *string   `json:"task"`      // null: not known, or a plain callback
 	Coroutine  *string   `json:"coroutine"` // the function of the task; null: a plain callback, or not known
+	Awaits     []SiteRow `json:"awaits"`    // the async functions of the task, outermost first: each awaits the next, the last one blocked
 	Site       *SiteRow  `json:"site"`      // the innermost line of the program itself
 	Stack      []SiteRow `json:"stack"`     // leaf first
 	Syscall    *string   `json:"syscall"`   // that it was blocked in
@@ -52,6 +54,8 @@ type BlockRow struct {
 	Culprit    *Party    `json:"culprit"`   // cause gil: who held the GIL for most of the time
 	Split      *Split    `json:"split"`     // null: not known
 	Open       bool      `json:"open"`      // it had not ended when the recording did
+
+	natives int // frames of the stack in the trace that are not in Stack
 }
 
 // Split shares out the duration of a block. Without gc_ns, that is part of on_cpu_ns.
@@ -143,7 +147,7 @@ func (l *loopReader) event(e *trace.Event) {
 func (l *loopReader) block(begin, end *trace.Event) BlockRow {
 	b := BlockRow{
 		StartNS: int64(begin.Time), DurationNS: int64(end.Time - begin.Time),
-		Cause: trace.BlockCause(begin.Arg).String(), Stack: []SiteRow{}, Open: trace.BlockEnd(end.Arg) == trace.BlockUnknown,
+		Cause: trace.BlockCause(begin.Arg).String(), Stack: []SiteRow{}, Awaits: []SiteRow{}, Open: trace.BlockEnd(end.Arg) == trace.BlockUnknown,
 	}
 	native := ""
 	t := l.tl.Trace
@@ -152,6 +156,7 @@ func (l *loopReader) block(begin, end *trace.Event) BlockRow {
 			row, ok := frameRow(t, id)
 			if !ok {
 				native = nativeText(t, id)
+				b.natives++
 				continue
 			}
 			if i == int(begin.Other) {
@@ -217,6 +222,11 @@ func (l *loopReader) note(n *trace.Note) {
 
 func (b *BlockRow) explain(n *trace.Note) {
 	b.Task, b.Coroutine, b.File = known(text(*n, "task")), known(text(*n, "coroutine")), known(text(*n, "file"))
+	for _, word := range strings.Fields(text(*n, "awaits")) {
+		if depth, err := strconv.Atoi(word); err == nil && depth >= b.natives && depth-b.natives < len(b.Stack) {
+			b.Awaits = append(b.Awaits, b.Stack[depth-b.natives])
+		}
+	}
 	if cause, ok := trace.BlockCauseNamed(text(*n, "cause")); ok {
 		b.Cause = cause.String()
 	}

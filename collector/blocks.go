@@ -117,9 +117,9 @@ func (d *dispatcher) block(p *process, t *thread, at, cpu trace.Time, how trace.
 		return
 	}
 	d.event(p, trace.Event{Time: it.end, Kind: trace.LoopBlockEnd, TID: t.tid, Arg: int64(how)})
-	coroutine := ""
+	coroutine, awaits := "", ""
 	if u != nil && p.stacks != nil {
-		coroutine = p.stacks.coroutine(u.k)
+		coroutine, awaits = p.stacks.coroutine(u.k), p.stacks.awaits(u.k, u.depth-u.k.site)
 	}
 	args := []trace.Arg{{Key: "tid", Num: int64(t.tid)}, {Key: "cause", Text: cause.String()},
 		{Key: "start_ns", Num: int64(it.begin)}, {Key: "duration_ns", Num: int64(it.end - it.begin)},
@@ -135,7 +135,7 @@ func (d *dispatcher) block(p *process, t *thread, at, cpu trace.Time, how trace.
 		}
 	}
 	if coroutine != "" {
-		args = append(args, trace.Arg{Key: "coroutine", Text: coroutine})
+		args = append(args, trace.Arg{Key: "coroutine", Text: coroutine}, trace.Arg{Key: "awaits", Text: awaits})
 	}
 	if it.name != "" {
 		args = append(args, trace.Arg{Key: "task", Text: it.name})
@@ -211,7 +211,8 @@ const taskReads = 200
 
 // runs notes the task that a loop runs. Its name is read at once: the task may be
 // gone when its block is over.
-func (p *process) runs(l *loop, it *iteration, r probes.Record) {
+func (p *process) runs(t *thread, it *iteration, r probes.Record) {
+	l := t.loop
 	if r.At.Task == 0 || r.At.Task == it.task || p.py == nil {
 		return
 	}
@@ -221,5 +222,26 @@ func (p *process) runs(l *loop, it *iteration, r probes.Record) {
 	if l.names.reads++; l.names.reads > taskReads {
 		return
 	}
-	it.task, it.name = r.At.Task, p.py.TaskName(p.tasks, r.At.Task)
+	it.task, it.name = r.At.Task, ""
+	if p.ownTask(t, it.task) {
+		it.name = p.py.TaskName(p.tasks, it.task)
+	}
+}
+
+// ownTask says whether a task that the probes met is one of the thread's loop. Before 3.14 they
+// know only that some loop of the process runs it.
+func (p *process) ownTask(t *thread, task uint64) bool {
+	if p.tasks.Current == 0 {
+		return true
+	}
+	object := p.py.TaskLoop(p.tasks, task)
+	if object == 0 || object == t.loop.object {
+		return object != 0
+	}
+	threads, err := p.py.LoopThreads(p.tasks, []uint64{object})
+	if err != nil || threads[object] != t.tid {
+		return false
+	}
+	t.loop.object = object
+	return true
 }

@@ -86,7 +86,7 @@ func (d *dispatcher) loopLeaves(p *process, t *thread, r probes.Record) {
 	it := t.loop.at(trace.Time(r.At.Begin))
 	it.runsAgain(trace.Time(r.Ts), t.woken) // if the kernel did not report that it got the CPU
 	it.cpu = trace.Time(r.At.Cpu)
-	p.runs(t.loop, it, r)
+	p.runs(t, it, r)
 	it.off = offCPU{at: trace.Time(r.Ts), asleep: r.Flags&probes.FlagAsleep != 0, k: k, stack: k.id, cause: trace.CauseRunqueue}
 	if it.off.asleep {
 		it.off.call = syscallUse{nr: r.At.Call(), mode: r.At.Mode}
@@ -136,7 +136,7 @@ func (d *dispatcher) loopSampled(p *process, t *thread, r probes.Record, stack t
 	}
 	it := t.loop.at(trace.Time(r.At.Begin))
 	it.cpu = trace.Time(r.At.Cpu)
-	p.runs(t.loop, it, r)
+	p.runs(t, it, r)
 	cause := trace.CauseCPU
 	switch {
 	case r.At.Gc != 0:

@@ -27,6 +27,7 @@ type loop struct {
 	it      iteration
 	outside trace.Time // in the present span, time that looked like an iteration and was not the loop's
 	names   taskNames
+	object  uint64 // of Python, as far as a task showed it
 }
 
 // loopWatch is what the dispatcher asks of the probes about loops.

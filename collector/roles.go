@@ -2,6 +2,7 @@ package collector
 
 import (
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"gilscope/internal/cpython"
@@ -48,7 +49,8 @@ func aboutFrame(c *cpython.Code) frameAbout {
 	switch {
 	case in("asyncio/base_events.py") && function == "_run_once":
 		a.role |= roleRunOnce | roleRunner
-	case in("asyncio/events.py") && function == "_run", in("asyncio/runners.py") && function == "run":
+	case in("asyncio/events.py") && function == "_run", in("asyncio/runners.py") && function == "run",
+		in("asyncio/tasks.py") && function == "factory": // of eager tasks, which begin within another
 		a.role |= roleRunner
 	case in("asyncio/base_events.py") && strings.HasPrefix(function, "run_"):
 		a.role |= roleRunner
@@ -129,6 +131,26 @@ func (s *stacks) coroutine(k known) string {
 	}
 	return ""
 }
+
+// awaits are the depths of the async functions of the task that the loop runs,
+// outermost first: each awaits the next one. Their depths in the whole stack are
+// native more.
+func (s *stacks) awaits(k known, native int) string {
+	above := s.above(k)
+	if s.coroutine(k) == "" {
+		return ""
+	}
+	var text []string
+	for i := above - 1; i >= 0 && len(text) < maxAwaits; i-- {
+		if s.about[k.frames[i]].role&roleCoroutine != 0 {
+			text = append(text, strconv.Itoa(i+native))
+		}
+	}
+	return strings.Join(text, " ")
+}
+
+// maxAwaits bounds the chain of awaits that is told of a block.
+const maxAwaits = 64
 
 // caller is the function that waits for events, as a loop's stack shows it: what it
 // runs is above that. 0: not known.

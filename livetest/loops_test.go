@@ -32,15 +32,16 @@ func (it loopIteration) whole() oracle.Interval { return oracle.Interval{it[0], 
 // loopCall is a call that kept the loop: what the report must say of the
 // iteration that it lies in.
 type loopCall struct {
-	Begin     int64   `json:"begin"`
-	End       int64   `json:"end"`
-	Cause     string  `json:"cause"`
-	Function  string  `json:"function"`
-	File      string  `json:"file"`
-	Lines     []int   `json:"lines"`
-	Task      *string `json:"task"`
-	Coroutine *string `json:"coroutine"`
-	Syscall   *string `json:"syscall"`
+	Begin     int64    `json:"begin"`
+	End       int64    `json:"end"`
+	Cause     string   `json:"cause"`
+	Function  string   `json:"function"`
+	File      string   `json:"file"`
+	Lines     []int    `json:"lines"`
+	Task      *string  `json:"task"`
+	Coroutine *string  `json:"coroutine"`
+	Syscall   *string  `json:"syscall"`
+	Awaits    []string `json:"awaits"`
 }
 
 // loopRecording is a recorded program and the one loop in it.
@@ -226,14 +227,17 @@ func (l *loopRecording) checkWhose(t *testing.T, b *analyze.BlockRow, call *loop
 	if got, want := value(b.Coroutine), value(call.Coroutine); short(got) != want {
 		t.Errorf("%s: the coroutine is %q, want %q", text, got, want)
 	}
+	var awaits []string
+	for i := range b.Awaits {
+		awaits = append(awaits, short(value(b.Awaits[i].Function)))
+	}
+	if !slices.Equal(awaits, call.Awaits) {
+		t.Errorf("%s: the chain of awaits is %q, want %q", text, awaits, call.Awaits)
+	}
 	if call.Syscall != nil && value(b.Syscall) != *call.Syscall {
 		t.Errorf("%s: the system call is %q, want %q", text, value(b.Syscall), *call.Syscall)
 	}
-	want := value(call.Task)
-	if l.in.Minor < 14 {
-		want = ""
-	}
-	if value(b.Task) != want {
+	if want := value(call.Task); value(b.Task) != want {
 		t.Errorf("%s: the task is %q, want %q", text, value(b.Task), want)
 	}
 }

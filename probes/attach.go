@@ -111,6 +111,7 @@ func describe(p *cpython.Process) *bpfTarget {
 	if name == cpython.None {
 		name = l.CodeName
 	}
+	tasks := p.Tasks()
 	return &bpfTarget{
 		Tgid: uint32(p.PID), Level: uint32(p.NSLevel()),
 		Runtime: p.Runtime, CodeType: p.CodeType, CodeMask: l.CodeMask,
@@ -123,7 +124,8 @@ func describe(p *cpython.Process) *bpfTarget {
 		CodeFirstLine: l.CodeFirstLine, CodeFilename: l.CodeFilename, CodeName: name,
 		CodeTlbc: l.CodeTLBC, FrameTlbc: l.FrameTLBC, CondShift: condShift(p.Libc()),
 		CodeLineTable: l.CodeLineTable, CodeAdaptive: l.CodeAdaptive, ObType: l.ObType,
-		GcCollecting: l.GCCollecting, GcInRuntime: bit(l.GCInRuntime), RunningTask: p.Tasks().Running,
+		GcCollecting: l.GCCollecting, GcInRuntime: bit(l.GCInRuntime), RunningTask: tasks.Running,
+		CurrentTasks: tasks.Current, DictLog2: bit(l.CodeAdaptive != cpython.None), // both came with 3.11
 		Window: bit(l.InstrUnit == 0), // frames were objects of their own while f_lasti was a number
 	}
 }

@@ -186,8 +186,9 @@ type bpfTarget struct {
 	RunningTask    uint32
 	GcCollecting   uint32
 	GcInRuntime    uint32
-	Pad            uint32
+	DictLog2       uint32
 	_              [4]byte
+	CurrentTasks   uint64
 	Places         [32]struct {
 		_      structs.HostLayout
 		Interp uint64

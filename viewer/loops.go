@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gilscope/analyze"
 )
@@ -101,11 +102,31 @@ func blockPlace(b *analyze.BlockRow) string {
 	}
 	switch {
 	case b.Task != nil && b.Coroutine != nil:
-		s += fmt.Sprintf(", task %s: %s", *b.Task, *b.Coroutine)
+		s += fmt.Sprintf(", task %s: %s", *b.Task, chain(b))
 	case b.Coroutine != nil:
-		s += ", task of " + *b.Coroutine
+		s += ", task of " + chain(b)
 	}
 	return s
+}
+
+// shownAwaits is how many async functions of a chain are named; of a longer one, the first and the last.
+const shownAwaits = 4
+
+// chain names the async functions of a block's task, as one awaits the other.
+func chain(b *analyze.BlockRow) string {
+	var names []string
+	for i := range b.Awaits {
+		if f := b.Awaits[i].Function; f != nil {
+			names = append(names, *f)
+		}
+	}
+	if len(names) == 0 {
+		return *b.Coroutine
+	}
+	if more := len(names) - shownAwaits; more > 0 {
+		names = slices.Replace(names, 1, 1+more, "...")
+	}
+	return strings.Join(names, " -> ")
 }
 
 // splitText is the split of a block in a cell.

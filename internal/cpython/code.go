@@ -20,7 +20,7 @@ type Code struct {
 	Function  string // qualified name (3.11+), else the plain name
 	File      string
 	FirstLine int
-	Coroutine bool // an async function or a generator that is used as one: a task may run it
+	Coroutine bool // an async function or generator, or a generator that is used as one: a task may run it
 
 	table  []byte
 	format lineFormat
@@ -90,8 +90,8 @@ func (p *Process) readCodeFields(addr uint64) (f codeFields, err error) {
 	return f, nil
 }
 
-// coroutineFlags are CO_COROUTINE and CO_ITERABLE_COROUTINE (Include/cpython/code.h).
-const coroutineFlags = 0x80 | 0x100
+// coroutineFlags are CO_COROUTINE, CO_ITERABLE_COROUTINE and CO_ASYNC_GENERATOR (Include/cpython/code.h).
+const coroutineFlags = 0x80 | 0x100 | 0x200
 
 // codeFlags is where co_flags lies. It is not in _Py_DebugOffsets, but stands a
 // fixed way before co_firstlineno: checked with DWARF on 3.8-3.13.

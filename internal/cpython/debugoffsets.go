@@ -165,7 +165,7 @@ func (t *debugTable) readObjectLayout() objectLayout {
 	o.typeFlags, o.dictOffset, o.basicSize = t.at("type_object.tp_flags"), o.dictOffset+longer, o.basicSize+longer
 	o.dictKeys, o.dictValues = t.at("dict_object.ma_keys"), t.at("dict_object.ma_values")
 	o.intSize, o.intDigits = t.at("long_object.lv_tag"), t.at("long_object.ob_digit")
-	o.moduleDict += longer
+	o.moduleDict, o.setMask, o.setTable = o.moduleDict+longer, o.setMask+longer, o.setTable+longer
 	// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
 	o.cachedKeys = t.at("type_object.size") + 464
 	if t.freeThreaded {

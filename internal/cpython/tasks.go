@@ -93,14 +93,7 @@ func (m *module) tasks() (t Tasks, ok bool) {
 // TaskName reads the name of the task at addr; "" if there is none (any more), or
 // if its class is not derived from asyncio's own.
 func (p *Process) TaskName(t Tasks, addr uint64) string {
-	if t.task.name == 0 || addr == 0 {
-		return ""
-	}
-	class, err := p.word(addr + uint64(p.Layout.ObType))
-	if err != nil {
-		return ""
-	}
-	if ok, err := p.ofTasks(&t.task, class); !ok || err != nil {
+	if !p.isTask(t, addr) {
 		return ""
 	}
 	name, err := p.word(addr + uint64(t.task.name))
@@ -119,6 +112,28 @@ func (p *Process) TaskName(t Tasks, addr uint64) string {
 		}
 	}
 	return ""
+}
+
+// isTask says whether there is a task of asyncio's own at addr.
+func (p *Process) isTask(t Tasks, addr uint64) bool {
+	if t.task.name == 0 || addr == 0 {
+		return false
+	}
+	class, err := p.word(addr + uint64(p.Layout.ObType))
+	if err != nil {
+		return false
+	}
+	ok, err := p.ofTasks(&t.task, class)
+	return ok && err == nil
+}
+
+// TaskLoop reads the loop of the task at addr; 0: there is no task.
+func (p *Process) TaskLoop(t Tasks, addr uint64) uint64 {
+	if !p.isTask(t, addr) {
+		return 0
+	}
+	loop, _ := p.word(addr + taskLoop)
+	return loop
 }
 
 // typeName is the name of an object's type.

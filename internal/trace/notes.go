@@ -45,7 +45,8 @@ const (
 	// NoteBlock explains a block of a loop, at the moment it ended: tid, cause (the begin of a long one was told with what
 	// it looked like then), start_ns, duration_ns, and what sums to it:
 	// on_cpu_ns, gil_wait_ns, runnable_ns, blocked_ns, gc_ns (without it, the collector's part is not known and is in on_cpu_ns);
-	// and where they are known syscall (number), file (socket|pipe|file|device: what the call was about), task, coroutine.
+	// and where they are known syscall (number), file (socket|pipe|file|device: what the call was about), task, coroutine,
+	// awaits (the depths in the block's stack of the task's async functions, outermost first: "4 2 1").
 	NoteBlock = "loop block"
 	// NoteExecutor describes an executor: executor (its number in the process, from 1), kind
 	// (ThreadPoolExecutor|anyio|ProcessPoolExecutor|multiprocessing.Pool), name (thread_name_prefix), max_workers, and

@@ -71,6 +71,36 @@ static __always_inline void note_call(struct loop_at *at, struct task_struct *ta
 		at->mode = file_mode(task, at->fd);
 }
 
+#define MAX_RUNNING 4 /* loops that are looked at; the entry that was made last comes last */
+
+/* The task that a loop of the process runs, by the dict of loop and task: its keys
+ * object has the number of entries, then an index that ends before them
+ * (PyDictKeysObject; 24 bytes for the hash, key and value of each). If several loops
+ * run tasks it is not known which is whose: 0. */
+static __always_inline u64 current_task(const struct target *t)
+{
+	u64 keys = read_u64(t->current_tasks + 32), n, entries, size, value, found = 0;
+
+	if (!keys)
+		return 0;
+	size = read_u64(keys + 8);
+	if (t->dict_log2) { /* in two bytes: the numbers of slots, and of bytes that these take */
+		n = read_u64(keys + 24);
+		entries = keys + 32 + (1UL << (size >> 8 & 31));
+	} else {
+		n = read_u64(keys + 32);
+		entries = keys + 40 + (size <= 0xff ? size : size <= 0xffff ? 2 * size : 4 * size);
+	}
+	for (u32 i = 0; i < MAX_RUNNING && i < n; i++) {
+		value = read_u64(entries + 24 * (n - 1 - i) + 16);
+		if (value && found)
+			return 0;
+		if (value)
+			found = value;
+	}
+	return found;
+}
+
 /* Notes what the interpreter of a thread is about. */
 static __always_inline void note_interpreter(const struct target *t, struct loop_at *at, u64 tstate)
 {
@@ -80,6 +110,8 @@ static __always_inline void note_interpreter(const struct target *t, struct loop
 		return;
 	if (t->running_task != NONE)
 		at->task = read_u64(tstate + t->running_task);
+	else if (t->current_tasks)
+		at->task = current_task(t);
 	if (t->gc_collecting == NONE)
 		return;
 	base = t->gc_in_runtime ? t->runtime : read_u64(tstate + t->thread_interp);

@@ -90,7 +90,7 @@ struct rec {
  * in a wait for events, of which the reader is to say whether it is a loop. */
 struct loop_at {
 	__u64 begin; /* of the iteration; 0: none */
-	__u64 task;  /* the asyncio task that runs, where the interpreter tells (3.14+); 0: none, or not known */
+	__u64 task;  /* the asyncio task that runs; 0: none, or not known */
 	__u64 cpu;   /* CPU time of the iteration so far, ns */
 	__s32 nr;    /* the system call tid is in; < 0: none */
 	__s32 fd;    /* its first argument, of poll the first descriptor */
@@ -189,7 +189,8 @@ struct target {
 	__u32 running_task;  /* in the thread state (3.14+) */
 	__u32 gc_collecting; /* an int, in the interpreter, */
 	__u32 gc_in_runtime; /* or (3.8) in the runtime */
-	__u32 pad;
+	__u32 dict_log2;     /* dicts have the form of 3.11 or newer */
+	__u64 current_tasks; /* asyncio's dict of the task that each loop runs (before 3.14); 0: none, or not known */
 	struct place places[MAX_PLACES];
 };
 

@@ -28,6 +28,24 @@ async def sleep_in_task():
     time.sleep(LONG)  # block
 
 
+async def sleep_below():
+    await awaits_first()
+
+
+async def awaits_first():
+    async for _ in awaits_second():
+        pass
+
+
+async def awaits_second():
+    await blocks()
+    yield 1
+
+
+async def blocks():
+    time.sleep(LONG)  # block
+
+
 async def compute_in_task():
     end = time.thread_time() + LONG
     while time.thread_time() < end:  # block
@@ -161,6 +179,9 @@ async def once():
         name = "case-" + function.__name__
         begin, end = await named(function, name)
         truth.block(begin, end, cause, function, name, function.__name__, syscall)
+    await pause()
+    begin, end = await named(sleep_below, "case-below")
+    truth.block(begin, end, "sleep", blocks, "case-below", "sleep_below", awaits=["sleep_below", "awaits_first", "awaits_second", "blocks"])
     await pause()
     loop = asyncio.get_running_loop()
     done = loop.create_future()

@@ -51,13 +51,14 @@ class Truth:
     def __init__(self):
         self.calls = []
 
-    def block(self, begin, end, cause, function, task=None, coroutine=None, syscall=None):
-        """A call that kept the loop: what a report must say of the iteration it lies in."""
+    def block(self, begin, end, cause, function, task=None, coroutine=None, syscall=None, awaits=None):
+        """A call that kept the loop: what a report must say of the iteration it lies in. Awaits: the async functions of the task."""
         lines, first = inspect.getsourcelines(function)
         marked = [first + i for i, line in enumerate(lines) if "# block" in line]
         self.calls.append({
             "begin": begin, "end": end, "cause": cause, "function": function.__name__, "task": task, "coroutine": coroutine,
-            "file": function.__code__.co_filename, "lines": marked, "syscall": syscall})
+            "file": function.__code__.co_filename, "lines": marked, "syscall": syscall,
+            "awaits": awaits or [coroutine] * bool(coroutine)})
 
 
 truth = Truth()
