@@ -19,7 +19,7 @@ type Analyzer struct {
 // put into the report.
 var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
-	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer,
+	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }

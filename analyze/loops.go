@@ -37,6 +37,9 @@ type LoopRow struct {
 	LagMaxNS       *int64     `json:"lag_max_ns"`
 	BlockedNS      int64      `json:"block_ns"` // sum of the blocks
 	Blocks         []BlockRow `json:"blocks"`   // in order of time
+	Tasks          *TasksRow  `json:"tasks"`    // null: not read, for the process had ended, or the loop is not asyncio's or uvloop's
+
+	tasksBegin *int64
 }
 
 // BlockRow is one iteration of a loop in which it served nobody else.
@@ -77,16 +80,23 @@ type loopReader struct {
 
 func runLoops(tl *Timeline, r *Report) {
 	l := loopReader{tl: tl, rows: map[uint64]*LoopRow{}, open: map[uint64]trace.Event{}}
+	var tasks []*trace.Event
 	for i := range tl.Trace.Events {
-		if e := &tl.Trace.Events[i]; e.Kind >= trace.LoopBlockBegin && e.Kind <= trace.LoopLate {
+		if e := &tl.Trace.Events[i]; e.Kind == trace.LoopTasks {
+			tasks = append(tasks, e)
+		} else if e.Kind >= trace.LoopBlockBegin && e.Kind <= trace.LoopLate {
 			l.event(e)
 		}
 	}
 	for i := range tl.Trace.Notes {
 		l.note(&tl.Trace.Notes[i])
 	}
+	for _, e := range tasks {
+		l.row(e.PID, e.TID).tasksAt(tl.Trace, e)
+	}
 	for _, key := range l.keys {
 		row := l.rows[key]
+		row.Tasks.finish()
 		for i := range row.Blocks {
 			if b := &row.Blocks[i]; b.Cause == trace.CauseGIL.String() {
 				b.Culprit = tl.culprit(row.PID, row.TID, trace.Time(b.StartNS), trace.Time(b.StartNS+b.DurationNS))
@@ -202,12 +212,16 @@ func stringOf(t *trace.Trace, id trace.StringID) string {
 
 // note takes in what a note says of a loop, or of the block that ended with it.
 func (l *loopReader) note(n *trace.Note) {
-	if n.Name != trace.NoteLoop && n.Name != trace.NoteBlock {
+	if n.Name != trace.NoteLoop && n.Name != trace.NoteBlock && n.Name != trace.NoteTasks {
 		return
 	}
 	tid, _ := number(*n, "tid")
 	row := l.rows[threadKey(n.PID, int32(tid))]
 	if row == nil {
+		return
+	}
+	if n.Name == trace.NoteTasks {
+		row.tasks(n)
 		return
 	}
 	if kind := text(*n, "kind"); n.Name == trace.NoteLoop && kind != "" {
@@ -247,45 +261,4 @@ func (b *BlockRow) explain(n *trace.Note) {
 	if whole, _ := number(*n, "duration_ns"); whole == b.DurationNS { // else a flight recorder kept only a part of it
 		b.Split = &s
 	}
-}
-
-// culprit is who held the GIL for most of a thread's waits in a stretch of time,
-// and on which line.
-func (tl *Timeline) culprit(pid, tid int32, from, to trace.Time) *Party {
-	type key struct {
-		holder int32
-		site   SiteID
-	}
-	sums := map[key]int64{}
-	for i := range tl.GILs {
-		g := &tl.GILs[i]
-		if g.PID != pid {
-			continue
-		}
-		for _, w := range g.Waits {
-			if th := &tl.Threads[w.Thread]; th.TID != tid || th.PID != pid || w.End <= from || w.Start >= to {
-				continue
-			}
-			for p := range g.Pieces(max(w.Start, from), min(w.End, to), tid) {
-				k := key{holder: p.Holder}
-				if p.Sample >= 0 {
-					k.site = g.Samples[p.Sample].Site
-				}
-				if p.Holder > 0 {
-					sums[k] += p.NS()
-				}
-			}
-		}
-	}
-	var best key
-	for k, ns := range sums {
-		if ns > sums[best] || ns == sums[best] && (k.holder < best.holder || k.holder == best.holder && k.site < best.site) {
-			best = k
-		}
-	}
-	if best.holder <= 0 {
-		return nil
-	}
-	who := tl.holderParty(pid, best.holder, best.site)
-	return &who
 }

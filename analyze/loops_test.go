@@ -162,3 +162,79 @@ func TestStrangeLoops(t *testing.T) {
 		t.Errorf("%+v", r.Loops)
 	}
 }
+
+// tasksTrace is a loop with tasks that were counted twice.
+func tasksTrace(begin, end []trace.Arg, places ...int64) *trace.Trace {
+	m := newMaker("waits")
+	m.thread(10, "MainThread")
+	poll := m.stack("sleep /usr/lib/python3.12/asyncio/tasks.py 665", "poll app.py 31", "main app.py 7")
+	get := m.stack("get /usr/lib/python3.12/asyncio/queues.py 158", "poll app.py 31", "main app.py 7")
+	m.note(0, 1, trace.NoteLoop, trace.Arg{Key: "tid", Num: 10}, trace.Arg{Key: "kind", Text: "asyncio"})
+	m.loopCounts(1000*ms1, 400*ms1, 600*ms1, 40)
+	tid := trace.Arg{Key: "tid", Num: 10}
+	if begin != nil {
+		m.note(1*ms1, 1, trace.NoteTasks, append([]trace.Arg{tid, {Key: "at", Text: "begin"}}, begin...)...)
+		m.add(1*ms1, trace.LoopTasks, 10, trace.Event{Arg: 1, Other: 1, Stack: poll})
+	}
+	m.note(1900*ms1, 1, trace.NoteTasks, append([]trace.Arg{tid, {Key: "at", Text: "end"}}, end...)...)
+	for i, n := range places {
+		m.add(1900*ms1, trace.LoopTasks, 10, trace.Event{Arg: n, Other: 1, Stack: [...]trace.StackID{poll, get}[i]})
+	}
+	trace.Sort(m.t.Events)
+	return m.end(2000 * ms1)
+}
+
+func counted(pending, running, ready int64, more ...trace.Arg) []trace.Arg {
+	return append([]trace.Arg{{Key: "pending", Num: pending}, {Key: "running", Num: running}, {Key: "ready", Num: ready}}, more...)
+}
+
+// TestLoopTasks: the tasks at the end, and what is said of them.
+func TestLoopTasks(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		begin, end []trace.Arg
+		places     []int64
+		want       string // pending, waiting, elsewhere, at the begin
+		titles     []string
+	}{
+		{"many at one line, below it in two places", counted(3, 0, 0), counted(20, 1, 0), []int64{4, 8}, "20 19 7 3", []string{"12 tasks wait at poll (app.py:31)"}},
+		{"some of them ready", nil, counted(12, 0, 2), []int64{12}, "12 10 0 -1", []string{"12 tasks stand at poll (app.py:31)"}},
+		{"few", counted(3, 0, 0), counted(9, 0, 0), []int64{9}, "9 9 0 3", nil},
+		{"more and more", counted(100, 0, 0), counted(300, 0, 0), nil, "300 300 300 100",
+			[]string{"the tasks of the asyncio loop that are not done rose from 100 to 300"}},
+		{"many, but not more", counted(300, 0, 0), counted(400, 0, 0), nil, "400 400 400 300", nil},
+		{"unknown at the begin", []trace.Arg{{Key: "unknown", Text: "why"}}, counted(300, 0, 0), nil, "300 300 300 -1", nil},
+		{"unknown at the end", counted(3, 0, 0), []trace.Arg{{Key: "unknown", Text: "why"}}, nil, "-1 -1 -1 3", nil},
+		{"half a note", nil, []trace.Arg{{Key: "pending", Num: 300}}, []int64{30}, "300 -1 -1 -1", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := Analyze(tasksTrace(test.begin, test.end, test.places...))
+			if len(r.Loops) != 1 || r.Loops[0].Tasks == nil {
+				t.Fatalf("loops %+v", r.Loops)
+			}
+			got := r.Loops[0].Tasks
+			text := ""
+			for _, n := range []*int64{got.Pending, got.Waiting, got.Elsewhere, got.PendingBegin} {
+				v := int64(-1)
+				if n != nil {
+					v = *n
+				}
+				text += fmt.Sprint(v, " ")
+			}
+			if text != test.want+" " || (got.Unknown == nil) != (got.Pending != nil) {
+				t.Errorf("%s, want %s: %+v", text, test.want, got)
+			}
+			var titles []string
+			for _, f := range r.Findings {
+				titles = append(titles, f.Title)
+			}
+			if !slices.Equal(titles, test.titles) {
+				t.Errorf("findings %q, want %q", titles, test.titles)
+			}
+		})
+	}
+	place := Analyze(tasksTrace(nil, counted(4, 0, 0), 4)).Loops[0].Tasks.Places[0]
+	if place.Tasks != 4 || *place.Coroutine != "main" || *place.Site.Function != "poll" || len(place.Awaits) != 3 || *place.Awaits[2].Function != "sleep" {
+		t.Errorf("%+v", place)
+	}
+}

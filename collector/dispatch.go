@@ -31,6 +31,7 @@ type dispatcher struct {
 	losses     losses
 	loops      loopWatch
 	workers    workerWatch
+	newLoops   bool // there are loops whose tasks were not read yet
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {

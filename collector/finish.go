@@ -12,6 +12,7 @@ import (
 // is in flight while it is counted. The recording ends before the first program
 // is detached, since from then on some see what others do not.
 func (s *session) finish() error {
+	s.tellAllTasks()
 	begun, at := time.Now(), now()
 	s.d.end = at
 	for _, p := range s.d.procs {

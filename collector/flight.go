@@ -164,6 +164,7 @@ func (s *session) take() (*trace.Dump, error) {
 // beginDump writes what is kept, beside the recording.
 func (s *session) beginDump(reason string) error {
 	s.d.tellBlocks(now())
+	s.tellAllTasks()
 	dump, err := s.take()
 	if err != nil {
 		return err

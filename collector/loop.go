@@ -27,7 +27,9 @@ type loop struct {
 	it      iteration
 	outside trace.Time // in the present span, time that looked like an iteration and was not the loop's
 	names   taskNames
-	object  uint64 // of Python, as far as a task showed it
+	object  uint64          // of Python, as far as a task showed it
+	met     bool            // its tasks were read once
+	begun   map[taskID]bool // which those were; nil: not known
 }
 
 // loopWatch is what the dispatcher asks of the probes about loops.
@@ -181,6 +183,7 @@ func (d *dispatcher) loopIs(p *process, t *thread, kind string, at trace.Time) {
 		return
 	}
 	l.kind = kind
+	d.newLoops = d.newLoops || !l.met
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteLoop, Args: []trace.Arg{
 		{Key: "tid", Num: int64(t.tid)}, {Key: "kind", Text: kind}, {Key: "syscall", Num: int64(l.nr)}}})
 }

@@ -129,6 +129,9 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 			return s.sum, errors.Join(err, s.w.Close())
 		}
 	}
+	for began := time.Now(); s.d.newLoops && time.Since(began) < allTasksWithin; {
+		s.tellNewTasks()
+	}
 	if err := s.flush(); err != nil { // a recorder killed from now on leaves a trace that opens
 		return s.sum, err
 	}
@@ -343,6 +346,7 @@ func (s *session) consume(all bool) {
 func (s *session) housekeep() error {
 	s.findStarted()
 	s.reap()
+	s.tellNewTasks()
 	s.tick()
 	if err := errors.Join(s.govern(), s.governLoops()); err != nil {
 		return err

@@ -32,6 +32,7 @@ func (p *page) loops(r *analyze.Report, top int) {
 	}
 	for i := range r.Loops[:min(len(r.Loops), top)] {
 		p.blocks(r, &r.Loops[i], top)
+		p.tasks(r, &r.Loops[i], top)
 	}
 }
 
@@ -102,9 +103,9 @@ func blockPlace(b *analyze.BlockRow) string {
 	}
 	switch {
 	case b.Task != nil && b.Coroutine != nil:
-		s += fmt.Sprintf(", task %s: %s", *b.Task, chain(b))
+		s += fmt.Sprintf(", task %s: %s", *b.Task, chain(b.Awaits, *b.Coroutine))
 	case b.Coroutine != nil:
-		s += ", task of " + chain(b)
+		s += ", task of " + chain(b.Awaits, *b.Coroutine)
 	}
 	return s
 }
@@ -112,16 +113,16 @@ func blockPlace(b *analyze.BlockRow) string {
 // shownAwaits is how many async functions of a chain are named; of a longer one, the first and the last.
 const shownAwaits = 4
 
-// chain names the async functions of a block's task, as one awaits the other.
-func chain(b *analyze.BlockRow) string {
+// chain names async functions, as one awaits the other; without them, the coroutine.
+func chain(awaits []analyze.SiteRow, coroutine string) string {
 	var names []string
-	for i := range b.Awaits {
-		if f := b.Awaits[i].Function; f != nil {
+	for i := range awaits {
+		if f := awaits[i].Function; f != nil {
 			names = append(names, *f)
 		}
 	}
 	if len(names) == 0 {
-		return *b.Coroutine
+		return coroutine
 	}
 	if more := len(names) - shownAwaits; more > 0 {
 		names = slices.Replace(names, 1, 1+more, "...")
@@ -148,6 +149,16 @@ func markdownLoops(b *bytes.Buffer, r *analyze.Report, top int) {
 		fmt.Fprintf(b, "### Event loop: %s\n\n", markdown(loopName(r, l)))
 		fmt.Fprintf(b, "Busy %s of the time in %d iterations; %s, %s in all\\.\n\n", markdown(percent(l.Utilization)), l.Iterations,
 			count(int64(len(l.Blocks)), "block"), markdown(duration(l.BlockedNS)))
+		if line := tasksLine(l.Tasks); line != "" {
+			fmt.Fprintf(b, "%s\\.\n\n", markdown(line))
+			for k, place := range l.Tasks.Places {
+				if k == top {
+					break
+				}
+				fmt.Fprintf(b, "- %s\n", markdown(placeText(&place)))
+			}
+			b.WriteString("\n")
+		}
 		if len(l.Blocks) == 0 {
 			continue
 		}

@@ -12,7 +12,6 @@ import (
 const (
 	maxTasks     = 1 << 14
 	maxTaskTries = 64
-	taskReading  = 200 * time.Millisecond // for all tries
 )
 
 // Errors of PendingTasks beside those of all reads. Their texts are reasons, for people.
@@ -48,8 +47,9 @@ const (
 
 // PendingTasks reads all tasks of the process that are not done. The process
 // goes on meanwhile, so what is read counts only if a second reading found the
-// same: then it was so at the moment between the two. An error says why nothing is known.
-func (p *Process) PendingTasks(t Tasks) ([]Task, error) {
+// same: then it was so at the moment between the two. It tries for some time, twice at
+// least. An error says why nothing is known.
+func (p *Process) PendingTasks(t Tasks, within time.Duration) ([]Task, error) {
 	if !t.known {
 		return nil, errNoTasks
 	}
@@ -63,7 +63,7 @@ func (p *Process) PendingTasks(t Tasks) ([]Task, error) {
 	}
 	begun := time.Now()
 	before, wrong := r.read()
-	for n := 0; n < maxTaskTries && time.Since(begun) < taskReading; n++ {
+	for n := 0; n < maxTaskTries && (n == 0 || time.Since(begun) < within); n++ {
 		after, err := r.read()
 		if err == nil && wrong == nil && slices.EqualFunc(before, after, sameTask) {
 			return after, r.identify(after)
@@ -269,36 +269,4 @@ func (r *taskReader) pending(objects []uint64) ([]Task, error) {
 		tasks = append(tasks, t)
 	}
 	return tasks, nil
-}
-
-// words reads many pointers; all, or an error.
-func (r *taskReader) words(at []uint64) ([]uint64, error) {
-	blocks, err := r.blocks(at, 8)
-	if err != nil {
-		return nil, err
-	}
-	words := make([]uint64, len(at))
-	for i := range words {
-		words[i] = le64(blocks[i], 0)
-	}
-	return words, nil
-}
-
-// blocks reads many pieces of one size; all, or an error.
-func (r *taskReader) blocks(at []uint64, size uint32) ([][]byte, error) {
-	spans, room := make([]span, len(at)), make([]byte, len(at)*int(size))
-	blocks := make([][]byte, len(at))
-	for i := range at {
-		blocks[i] = room[i*int(size):][:size]
-		spans[i] = span{addr: at[i], buf: blocks[i]}
-	}
-	if err := r.p.readSpans(spans); err != nil {
-		return nil, err
-	}
-	for i := range spans {
-		if !spans[i].ok {
-			return nil, fmt.Errorf("task data at %#x: %w", at[i], ErrUnmapped)
-		}
-	}
-	return blocks, nil
 }

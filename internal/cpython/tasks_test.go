@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gilscope/internal/testpy"
 )
@@ -87,7 +88,7 @@ func TestPendingTasks(t *testing.T) {
 			t.Fatal(err)
 		}
 		where := p.Tasks()
-		tasks, err := p.PendingTasks(where)
+		tasks, err := p.PendingTasks(where, time.Second)
 		if p.Build.FreeThreaded {
 			if !errors.Is(err, ErrUnsupported) {
 				t.Errorf("error %v, want ErrUnsupported", err)
@@ -133,4 +134,81 @@ func framesText(t *testing.T, p *Process, task *Task) string {
 		text = append(text, fmt.Sprintf("%s:%d", code.Function[strings.LastIndexByte(code.Function, '.')+1:], code.Line(f.Lasti)))
 	}
 	return strings.Join(text, ",")
+}
+
+// liar has one task; for each line of stdin, it writes a word of that task: where,
+// and what.
+const liar = `
+import asyncio, ctypes, sys, threading
+loop = asyncio.new_event_loop()
+async def waits(): await loop.create_future()
+task = loop.create_task(waits())
+def lie():
+    print("ready")
+    print(id(task), id(task.get_coro()), flush=True)
+    for line in sys.stdin:
+        at, value = map(int, line.split())
+        ctypes.c_uint64.from_address(id(task) + at).value = value
+        print("done", flush=True)
+loop.call_soon(lambda: loop.call_soon(lambda: threading.Thread(target=lie, daemon=True).start()))
+loop.run_forever()
+`
+
+// TestFalseTasks: what a process writes over its tasks is refused or harmless, and
+// read in bounded time.
+func TestFalseTasks(t *testing.T) {
+	each(t, func(t *testing.T, i testpy.Interpreter) {
+		child := testpy.Start(t, i, liar)
+		defer child.Kill()
+		var task, coro uint64
+		if _, err := fmt.Sscan(child.Line(t), &task, &coro); err != nil {
+			t.Fatal(err)
+		}
+		p := open(t, child.PID)
+		where := p.Tasks()
+		l := where.task
+		if p.Build.FreeThreaded {
+			return
+		}
+		if tasks, err := p.PendingTasks(where, time.Second); err != nil || len(tasks) != 1 || tasks[0].Addr != task || tasks[0].Coro != coro {
+			t.Fatalf("tasks %+v, error %v", tasks, err)
+		}
+		write := func(at uint32, value uint64) {
+			child.Send(t, fmt.Sprint(at, " ", value))
+			child.Line(t)
+		}
+		try := func(at uint32, value uint64, truth uint64) ([]Task, error) {
+			write(at, value)
+			defer write(at, truth)
+			begun := time.Now()
+			tasks, err := p.PendingTasks(where, 10*time.Millisecond)
+			if took := time.Since(begun); took > 3*time.Second {
+				t.Errorf("reading took %v", took)
+			}
+			return tasks, err
+		}
+		for name, value := range map[string]uint64{"nothing": 0, "no address": 1, "not mapped": 1 << 46, "the end of the address space": ^uint64(7)} {
+			if tasks, err := try(l.coro, value, coro); err == nil {
+				t.Errorf("%s as the coroutine: tasks %+v", name, tasks)
+			}
+		}
+		if tasks, err := try(l.coro, task, coro); err != nil || len(tasks) != 1 || len(tasks[0].Frames) != 0 {
+			t.Errorf("a task as the coroutine: tasks %+v, error %v", tasks, err)
+		}
+		if !l.linked {
+			return
+		}
+		next, err := p.word(task + uint64(l.node))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range map[string]uint64{"a cycle": task + uint64(l.node), "not mapped": 1 << 46, "the end of the address space": ^uint64(7)} {
+			if tasks, err := try(l.node, value, next); err == nil {
+				t.Errorf("%s as the next of the list: tasks %+v", name, tasks)
+			}
+		}
+		if got := p.TaskName(where, ^uint64(7)); got != "" {
+			t.Errorf("a name %q of no task", got)
+		}
+	})
 }

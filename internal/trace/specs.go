@@ -169,6 +169,8 @@ var Specs = [numKinds]Spec{
 		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: "site_depth"}, stackField}},
 	LoopBlockEnd: {Name: "loop.block.end", Form: FormEnd, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Ends: LoopBlockBegin, Rank: 19, Fields: []Field{
 		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
+	LoopTasks: {Name: "loop.tasks", Form: FormInstant, Track: TrackLoop, Category: "loop.tasks", Slice: "tasks", Rank: 36, Fields: []Field{
+		pidField, tidField, {Of: FieldArg, Key: "tasks"}, {Of: FieldOther, Key: "site_depth"}, stackField}},
 	LoopBusyShare:  loopCounter("loop.busy_share", TrackLoopShare, "percent", 21),
 	LoopBusy:       loopCounter("loop.busy", TrackLoopBusy, "ns", 22),
 	LoopIdle:       loopCounter("loop.idle", TrackLoopIdle, "ns", 23),

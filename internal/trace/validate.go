@@ -146,7 +146,7 @@ func (v *validator) values(e *Event) {
 		case f == nil:
 		case f.Enum != nil && f.valueName(value) == "":
 			v.at(e, "%s=%d has no meaning", f.Key, value)
-		case e.Kind == LoopBlockBegin && of == FieldOther && !v.inStack(e):
+		case (e.Kind == LoopBlockBegin || e.Kind == LoopTasks) && of == FieldOther && !v.inStack(e):
 			v.at(e, "site_depth=%d is not in stack %d", value, e.Stack)
 		case of == FieldPID && value <= 0:
 			v.at(e, "the process is missing")
@@ -160,7 +160,7 @@ func (v *validator) values(e *Event) {
 	}
 }
 
-// inStack says whether a block's site is in its stack, or there is neither.
+// inStack says whether the site of a block or of tasks is in its stack, or there is neither.
 func (v *validator) inStack(e *Event) bool {
 	return e.Other == 0 || e.Other > 0 && int(e.Stack) < len(v.t.Stacks) && int(e.Other) < len(v.t.Stacks[e.Stack])
 }

@@ -34,14 +34,15 @@ func (w *Writer) loopCounter(e *Event) {
 	w.counterValue(e, w.loopTrack(w.thread(e.PID, e.TID), Specs[e.Kind].Track))
 }
 
-// loopBlock writes the begin or the end of a block. The slice is named by its
-// cause and by the line that is to be looked at, of which it has the source location.
+// loopBlock writes the begin or the end of a block, or an instant with tasks. The slice is
+// named by its cause, or the number of tasks, and by the line that is to be looked at, of
+// which it has the source location.
 func (w *Writer) loopBlock(e *Event) {
 	s := &wire.specs[e.Kind]
 	th := w.thread(e.PID, e.TID)
 	th.lives(e.Kind)
 	uuid := w.loopTrack(th, TrackLoop)
-	begins := e.Kind == LoopBlockBegin
+	begins := e.Kind != LoopBlockEnd
 	var name uint64
 	var site FrameID
 	if begins {
@@ -56,11 +57,16 @@ func (w *Writer) loopBlock(e *Event) {
 
 	at := w.beginAt(e.Time)
 	b, event := open(w.buf, fPacketTrackEvent)
-	if begins {
-		b = appendUint(b, fEventType, typeBegin)
-		b = appendUint(b, fEventNameIID, name)
-	} else {
+	switch e.Kind {
+	case LoopBlockEnd:
 		b = appendUint(b, fEventType, typeEnd)
+	case LoopTasks:
+		b = appendUint(b, fEventType, typeInstant)
+	default:
+		b = appendUint(b, fEventType, typeBegin)
+	}
+	if begins {
+		b = appendUint(b, fEventNameIID, name)
 	}
 	b = appendUint(b, fEventCategoryIID, s.category)
 	b = appendUint(b, fEventTrack, uuid)
@@ -91,6 +97,9 @@ func (w *Writer) blockSite(e *Event) FrameID {
 
 func (w *Writer) blockName(e *Event, site FrameID) string {
 	cause := Specs[e.Kind].field(FieldArg).valueName(e.Arg)
+	if e.Kind == LoopTasks {
+		cause = strconv.FormatInt(e.Arg, 10) + " " + Specs[e.Kind].Slice + " at"
+	}
 	if cause == "" {
 		cause = strconv.FormatInt(e.Arg, 10)
 	}
@@ -101,18 +110,23 @@ func (w *Writer) blockName(e *Event, site FrameID) string {
 	return cause + " " + functionText(f, w.in.strings[f.Function].text, w.in.strings[f.File].text)
 }
 
-// loopEvent keeps the begin or the end of a block.
+// loopEvent keeps the begin or the end of a block, or tasks.
 func (d *decoder) loopEvent(e *Event, r *rawEvent) {
 	switch r.typ {
 	case typeBegin:
-		e.Kind, e.Other = LoopBlockBegin, r.other
+		e.Kind = LoopBlockBegin
+	case typeEnd:
+		e.Kind = LoopBlockEnd
+	case typeInstant:
+		e.Kind = LoopTasks
+	default:
+		return
+	}
+	if e.Kind != LoopBlockEnd {
+		e.Other = r.other
 		if r.stack < uint64(len(d.t.Stacks)) {
 			e.Stack = StackID(r.stack)
 		}
-	case typeEnd:
-		e.Kind = LoopBlockEnd
-	default:
-		return
 	}
 	d.arg(e, r)
 	*d.events.slot() = *e

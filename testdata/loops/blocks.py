@@ -46,6 +46,11 @@ async def blocks():
     time.sleep(LONG)  # block
 
 
+async def starts_eagerly():
+    """Starts a task that runs at once, within this one, and blocks."""
+    await asyncio.eager_task_factory(asyncio.get_running_loop(), sleep_in_task(), name="eager")
+
+
 async def compute_in_task():
     end = time.thread_time() + LONG
     while time.thread_time() < end:  # block
@@ -183,6 +188,10 @@ async def once():
     begin, end = await named(sleep_below, "case-below")
     truth.block(begin, end, "sleep", blocks, "case-below", "sleep_below", awaits=["sleep_below", "awaits_first", "awaits_second", "blocks"])
     await pause()
+    if hasattr(asyncio, "eager_task_factory"):  # 3.12
+        begin, end = await named(starts_eagerly, "case-eager")
+        truth.block(begin, end, "sleep", sleep_in_task, "eager", "sleep_in_task")
+        await pause()
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     begin = clock()

@@ -1,0 +1,176 @@
+package collector
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"gilscope/internal/cpython"
+	"gilscope/internal/trace"
+	"gilscope/probes"
+)
+
+// How long reading the tasks of a process may take, and that of all processes when
+// the recording ends. A loop whose tasks change all the time is tried again and again.
+const (
+	tasksWithin    = 50 * time.Millisecond
+	allTasksWithin = time.Second
+)
+
+// maxTaskPlaces bounds the places that are told of one loop.
+const maxTaskPlaces = 200
+
+// Moments at which tasks are read.
+const (
+	tasksBegin = "begin"
+	tasksEnd   = "end"
+)
+
+// taskID tells a task from others, also from most of those that come to lie where it was.
+type taskID struct{ addr, coro uint64 }
+
+// keepsTasks says whether the tasks of a loop can be told: those of asyncio and of
+// uvloop are asyncio's.
+func (l *loop) keepsTasks() bool { return l != nil && (l.kind == loopAsyncio || l.kind == loopUvloop) }
+
+// tellNewTasks reads the tasks of loops that were found since the last call, of one
+// process at a time: the ring fills meanwhile.
+func (s *session) tellNewTasks() {
+	if !s.d.newLoops {
+		return
+	}
+	for _, p := range s.d.procs {
+		if p.exited || p.py == nil {
+			continue
+		}
+		var found []*thread
+		for _, t := range p.threads {
+			if t.loop.keepsTasks() && !t.loop.met {
+				t.loop.met = true
+				found = append(found, t)
+			}
+		}
+		if len(found) > 0 {
+			s.tellTasks(p, found, tasksBegin, tasksWithin)
+			return
+		}
+	}
+	s.d.newLoops = false
+}
+
+// tellAllTasks reads the tasks of all loops.
+func (s *session) tellAllTasks() {
+	begun := time.Now()
+	for _, p := range s.d.procs {
+		if p.exited || p.py == nil {
+			continue
+		}
+		var found []*thread
+		for _, t := range p.threads {
+			if t.loop.keepsTasks() {
+				found = append(found, t)
+			}
+		}
+		if left := allTasksWithin - time.Since(begun); len(found) > 0 && left > 0 {
+			s.tellTasks(p, found, tasksEnd, min(left, 4*tasksWithin))
+		}
+	}
+}
+
+// tellTasks reads the tasks of a process, and tells those of some of its loops.
+func (s *session) tellTasks(p *process, threads []*thread, when string, within time.Duration) {
+	slices.SortFunc(threads, func(x, y *thread) int { return cmp.Compare(x.tid, y.tid) })
+	tasks, err := p.py.PendingTasks(p.tasks, within)
+	runBy := map[uint64]int32{}
+	if err == nil {
+		var loops []uint64
+		for i := range tasks {
+			loops = append(loops, tasks[i].Loop)
+		}
+		slices.Sort(loops)
+		runBy, err = p.py.LoopThreads(p.tasks, slices.Compact(loops))
+	}
+	if errors.Is(err, cpython.ErrGone) {
+		return // what it was doing is no state that it ended in
+	}
+	at := now()
+	for _, t := range threads {
+		if err != nil {
+			s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: []trace.Arg{
+				{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: when}, {Key: "unknown", Text: err.Error()}}})
+			continue
+		}
+		var own []cpython.Task
+		for _, task := range tasks {
+			if runBy[task.Loop] == t.tid {
+				own = append(own, task)
+			}
+		}
+		s.tellLoopTasks(p, t, own, when, at)
+	}
+}
+
+// tellLoopTasks tells the tasks of one loop.
+func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, when string, at trace.Time) {
+	phases := map[cpython.TaskPhase]int64{}
+	ids := make(map[taskID]bool, len(tasks))
+	for i := range tasks {
+		phases[tasks[i].Phase]++
+		ids[taskID{tasks[i].Addr, tasks[i].Coro}] = true
+	}
+	args := []trace.Arg{{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: when}, {Key: "pending", Num: int64(len(tasks))},
+		{Key: "running", Num: phases[cpython.TaskRuns]}, {Key: "ready", Num: phases[cpython.TaskReady]}}
+	if when == tasksBegin {
+		t.loop.begun = ids
+	} else if t.loop.begun != nil {
+		came, gone := int64(0), int64(0)
+		for id := range ids {
+			if !t.loop.begun[id] {
+				came++
+			}
+		}
+		for id := range t.loop.begun {
+			if !ids[id] {
+				gone++
+			}
+		}
+		args = append(args, trace.Arg{Key: "new", Num: came}, trace.Arg{Key: "gone", Num: gone})
+	}
+	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: args})
+	for _, place := range p.stacks.places(tasks) {
+		s.d.event(p, trace.Event{Time: at, Kind: trace.LoopTasks, TID: t.tid, Arg: place.tasks, Stack: place.stack, Other: int32(place.site)})
+	}
+}
+
+// taskPlace is where some tasks stand.
+type taskPlace struct {
+	stack trace.StackID // what is awaited first
+	site  int           // depth of the frame to name
+	tasks int64
+}
+
+// places sums up where tasks stand; the places with the most come first.
+func (s *stacks) places(tasks []cpython.Task) []taskPlace {
+	index := map[trace.StackID]int{}
+	var places []taskPlace
+	for i := range tasks {
+		if len(tasks[i].Frames) == 0 {
+			continue
+		}
+		var k known
+		for _, f := range slices.Backward(tasks[i].Frames) {
+			k.frames = append(k.frames, s.frame(&probes.Frame{Code: f.Code.Addr, Ident: f.Code.Ident, Lasti: f.Lasti}))
+		}
+		id := s.w.Stack(k.frames)
+		n, ok := index[id]
+		if !ok {
+			n = len(places)
+			index[id] = n
+			places = append(places, taskPlace{stack: id, site: s.site(k)})
+		}
+		places[n].tasks++
+	}
+	slices.SortStableFunc(places, func(x, y taskPlace) int { return cmp.Compare(y.tasks, x.tasks) })
+	return places[:min(len(places), maxTaskPlaces)]
+}
