@@ -137,8 +137,10 @@ func (d *dispatcher) block(p *process, t *thread, at, cpu trace.Time, how trace.
 	if coroutine != "" {
 		args = append(args, trace.Arg{Key: "coroutine", Text: coroutine}, trace.Arg{Key: "awaits", Text: awaits})
 	}
-	if it.name != "" {
-		args = append(args, trace.Arg{Key: "task", Text: it.name})
+	if u != nil {
+		if name := p.taskName(t, &u.task); name != "" {
+			args = append(args, trace.Arg{Key: "task", Text: name})
+		}
 	}
 	d.w.Note(trace.Note{Time: it.end, PID: p.pid, Name: trace.NoteBlock, Args: args})
 }
@@ -200,41 +202,29 @@ func (it *iteration) longestCall(cause trace.BlockCause) *syscallUse {
 	return best
 }
 
-// taskNames reads the names of tasks, not more often than is sensible.
-type taskNames struct {
-	since trace.Time
-	reads int
+// taskSeen is a task as the probes met it, when it ran: later it may be gone, and
+// another one be in its place.
+type taskSeen struct {
+	addr, loop, class uint64
+	name              [probes.NameBytes]byte // the begin of the object
 }
 
-// taskReads is how many names of tasks are read in a second for one loop.
-const taskReads = 200
+func taskOf(at *probes.LoopAt) taskSeen { return taskSeen{at.Task, at.Loop, at.Class, at.Name} }
 
-// runs notes the task that a loop runs. Its name is read at once: the task may be
-// gone when its block is over.
-func (p *process) runs(t *thread, it *iteration, r probes.Record) {
-	l := t.loop
-	if r.At.Task == 0 || r.At.Task == it.task || p.py == nil {
-		return
+// taskName is the name of a task that a thread's loop ran; "" if it is not known.
+func (p *process) taskName(t *thread, seen *taskSeen) string {
+	if p.py == nil || seen.addr == 0 || !p.ownTask(t, seen.loop) {
+		return ""
 	}
-	if at := trace.Time(r.Ts); at-l.names.since > 1e9 {
-		l.names = taskNames{since: at}
-	}
-	if l.names.reads++; l.names.reads > taskReads {
-		return
-	}
-	it.task, it.name = r.At.Task, ""
-	if p.ownTask(t, it.task) {
-		it.name = p.py.TaskName(p.tasks, it.task)
-	}
+	return p.py.NameOfTask(p.tasks, seen.addr, seen.class, seen.name[:])
 }
 
-// ownTask says whether a task that the probes met is one of the thread's loop. Before 3.14 they
-// know only that some loop of the process runs it.
-func (p *process) ownTask(t *thread, task uint64) bool {
+// ownTask says whether a task's loop, an object of Python, is the one that the thread runs.
+// Before 3.14 the probes know only that some loop of the process runs the task.
+func (p *process) ownTask(t *thread, object uint64) bool {
 	if p.tasks.Current == 0 {
 		return true
 	}
-	object := p.py.TaskLoop(p.tasks, task)
 	if object == 0 || object == t.loop.object {
 		return object != 0
 	}

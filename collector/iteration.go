@@ -27,8 +27,6 @@ type iteration struct {
 	uses    []use
 	calls   []syscallUse
 	off     offCPU
-	task    uint64
-	name    string // of that task
 }
 
 // use is time that passed on one line for one reason.
@@ -40,6 +38,7 @@ type use struct {
 	stack trace.StackID
 	depth int // of the site in it
 	k     known
+	task  taskSeen // that did it
 }
 
 // syscallUse is the time in one system call on one kind of file.
@@ -57,6 +56,7 @@ type offCPU struct {
 	call   syscallUse
 	k      known
 	stack  trace.StackID
+	task   taskSeen
 }
 
 // at is the iteration that began then; if it is another one than that of the last
@@ -86,8 +86,7 @@ func (d *dispatcher) loopLeaves(p *process, t *thread, r probes.Record) {
 	it := t.loop.at(trace.Time(r.At.Begin))
 	it.runsAgain(trace.Time(r.Ts), t.woken) // if the kernel did not report that it got the CPU
 	it.cpu = trace.Time(r.At.Cpu)
-	p.runs(t, it, r)
-	it.off = offCPU{at: trace.Time(r.Ts), asleep: r.Flags&probes.FlagAsleep != 0, k: k, stack: k.id, cause: trace.CauseRunqueue}
+	it.off = offCPU{at: trace.Time(r.Ts), asleep: r.Flags&probes.FlagAsleep != 0, k: k, stack: k.id, cause: trace.CauseRunqueue, task: taskOf(r.At)}
 	if it.off.asleep {
 		it.off.call = syscallUse{nr: r.At.Call(), mode: r.At.Mode}
 		it.off.cause = sleepCause(r, k)
@@ -119,7 +118,7 @@ func (it *iteration) runsAgain(at, woken trace.Time) {
 		it.blocked[off.cause] += slept
 		it.called(off.call, slept)
 	}
-	it.used(off.cause, off.k, off.stack, 0, at-off.at)
+	it.used(off.cause, off.k, off.stack, 0, at-off.at, &off.task)
 }
 
 // loopSampled handles a CPU sample of a thread. A loop that never sleeps shows itself
@@ -136,7 +135,6 @@ func (d *dispatcher) loopSampled(p *process, t *thread, r probes.Record, stack t
 	}
 	it := t.loop.at(trace.Time(r.At.Begin))
 	it.cpu = trace.Time(r.At.Cpu)
-	p.runs(t, it, r)
 	cause := trace.CauseCPU
 	switch {
 	case r.At.Gc != 0:
@@ -150,15 +148,16 @@ func (d *dispatcher) loopSampled(p *process, t *thread, r probes.Record, stack t
 	if stack != k.id {
 		native = 1
 	}
-	it.used(cause, k, stack, native, sampleNS)
+	task := taskOf(r.At)
+	it.used(cause, k, stack, native, sampleNS, &task)
 }
 
 // sampleNS is what a CPU sample weighs beside sleeps, whose times are exact: at the
 // usual 99 Hz.
 const sampleNS = trace.Time(10e6)
 
-// used adds time to a line.
-func (it *iteration) used(cause trace.BlockCause, k known, stack trace.StackID, native int, ns trace.Time) {
+// used adds time to a line, by a task.
+func (it *iteration) used(cause trace.BlockCause, k known, stack trace.StackID, native int, ns trace.Time, task *taskSeen) {
 	if k.site >= len(k.frames) || ns <= 0 {
 		return
 	}
@@ -178,7 +177,7 @@ func (it *iteration) used(cause trace.BlockCause, k known, stack trace.StackID, 
 	}
 	u.ns += ns
 	if ns >= u.best {
-		u.best, u.stack, u.depth, u.k = ns, stack, k.site+native, k
+		u.best, u.stack, u.depth, u.k, u.task = ns, stack, k.site+native, k, *task
 	}
 }
 

@@ -25,8 +25,7 @@ type loop struct {
 	nr      int32  // the system call it waits in
 	caller  uint64 // the function that waits, see stacks.caller
 	it      iteration
-	outside trace.Time // in the present span, time that looked like an iteration and was not the loop's
-	names   taskNames
+	outside trace.Time      // in the present span, time that looked like an iteration and was not the loop's
 	object  uint64          // of Python, as far as a task showed it
 	met     bool            // its tasks were read once
 	begun   map[taskID]bool // which those were; nil: not known

@@ -259,7 +259,7 @@ func loopInterpreters(t *testing.T) []testpy.Interpreter {
 func TestBlocks(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
 		t.Run(in.Name, func(t *testing.T) {
-			l := recordLoop(t, in, "blocks", "5s")
+			l := recordLoop(t, in, "blocks", "8s")
 			l.checkBlocks(t)
 			causes := map[string]bool{}
 			for _, b := range l.loop.Blocks {

@@ -125,7 +125,7 @@ func describe(p *cpython.Process) *bpfTarget {
 		CodeTlbc: l.CodeTLBC, FrameTlbc: l.FrameTLBC, CondShift: condShift(p.Libc()),
 		CodeLineTable: l.CodeLineTable, CodeAdaptive: l.CodeAdaptive, ObType: l.ObType,
 		GcCollecting: l.GCCollecting, GcInRuntime: bit(l.GCInRuntime), RunningTask: tasks.Running,
-		CurrentTasks: tasks.Current, DictLog2: bit(l.CodeAdaptive != cpython.None), // both came with 3.11
+		CurrentTasks: tasks.Current, TaskName: tasks.NameAt(), DictLog2: bit(l.CodeAdaptive != cpython.None), // both came with 3.11
 		Window: bit(l.InstrUnit == 0), // frames were objects of their own while f_lasti was a number
 	}
 }

@@ -61,6 +61,9 @@ type bpfLoopAt struct {
 	Mode  uint16
 	Gc    uint16
 	Pad   uint32
+	Loop  uint64
+	Class uint64
+	Name  [80]uint8
 }
 
 type bpfLoopTold struct {
@@ -127,7 +130,7 @@ const (
 type bpfScratch struct {
 	_      structs.HostLayout
 	Rec    bpfRec
-	Data   [2632]uint8
+	Data   [2728]uint8
 	At     bpfLoopAt
 	Window [128]uint64
 	Base   uint64
@@ -187,6 +190,8 @@ type bpfTarget struct {
 	GcCollecting   uint32
 	GcInRuntime    uint32
 	DictLog2       uint32
+	TaskName       uint32
+	Pad            uint32
 	_              [4]byte
 	CurrentTasks   uint64
 	Places         [32]struct {

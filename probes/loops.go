@@ -17,6 +17,9 @@ type (
 	Loop     = bpfLoop
 )
 
+// NameBytes is how much of the object that is a task's name comes with a record.
+const NameBytes = len(LoopAt{}.Name)
+
 const (
 	loopAtSize   = int(unsafe.Sizeof(LoopAt{}))
 	loopToldSize = int(unsafe.Sizeof(LoopTold{}))

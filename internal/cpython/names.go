@@ -1,7 +1,6 @@
 package cpython
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 )
@@ -83,14 +82,23 @@ func (p *Process) activeThreads(interp uint64) ([]dictEntry, error) {
 	return p.readDict(active)
 }
 
-// readInt reads a non-negative int of at most 64 bits (CPython
-// Include/cpython/longintrepr.h: digits of 30 bits).
+// readInt reads a non-negative int of at most 64 bits.
 func (p *Process) readInt(addr uint64) (uint64, bool) {
-	o := &p.objects
-	b := make([]byte, o.intDigits+4)
+	b := make([]byte, p.objects.intDigits+12)
+	if p.Read(addr, b) == nil {
+		return p.intIn(b)
+	}
+	b = b[:p.objects.intDigits+4] // the end of what is mapped may follow
 	if p.Read(addr, b) != nil {
 		return 0, false
 	}
+	return p.intIn(b)
+}
+
+// intIn decodes a non-negative int of at most 64 bits (CPython
+// Include/cpython/longintrepr.h: digits of 30 bits).
+func (p *Process) intIn(b []byte) (uint64, bool) {
+	o := &p.objects
 	count := le64(b, o.intSize)
 	if o.longTagged {
 		if count&3 != 0 { // zero or negative
@@ -98,16 +106,12 @@ func (p *Process) readInt(addr uint64) (uint64, bool) {
 		}
 		count >>= 3
 	}
-	if count < 1 || count > 3 {
+	if count < 1 || count > 3 || uint64(o.intDigits)+4*count > uint64(len(b)) {
 		return 0, count == 0
 	}
-	digits := make([]byte, 12)
-	if p.Read(addr+uint64(o.intDigits), digits[:4*count]) != nil {
-		return 0, false
-	}
 	var v uint64
-	for i := range count {
-		v |= uint64(binary.LittleEndian.Uint32(digits[4*i:])) << (30 * i)
+	for i := range uint32(count) {
+		v |= uint64(le32(b, o.intDigits+4*i)) << (30 * i)
 	}
 	return v, true
 }

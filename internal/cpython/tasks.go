@@ -127,13 +127,46 @@ func (p *Process) isTask(t Tasks, addr uint64) bool {
 	return ok && err == nil
 }
 
-// TaskLoop reads the loop of the task at addr; 0: there is no task.
-func (p *Process) TaskLoop(t Tasks, addr uint64) uint64 {
-	if !p.isTask(t, addr) {
-		return 0
+// NameAt is where a task keeps its name: a str, or the number of a task without a name. 0: not known.
+func (t *Tasks) NameAt() uint32 { return t.task.name }
+
+// NameOfTask is the name of a task at addr, of a class, as it was at the moment when the object of
+// the name began with raw: the task may be gone by now, and another one be there. ""
+// if the name is not known, or the class not derived from asyncio's own.
+func (p *Process) NameOfTask(t Tasks, addr, class uint64, raw []byte) string {
+	if uint32(len(raw)) < max(p.objects.intDigits+4, p.Layout.CompactData, p.Layout.ObType+8) || t.task.name == 0 || class == 0 {
+		return ""
 	}
-	loop, _ := p.word(addr + taskLoop)
-	return loop
+	if ok, err := p.ofTasks(&t.task, class); !ok || err != nil {
+		return ""
+	}
+	switch p.nameOfType(le64(raw, p.Layout.ObType)) {
+	case "int":
+		if n, ok := p.intIn(raw); ok {
+			return "Task-" + strconv.FormatUint(n, 10)
+		}
+	case "str":
+		o := objectRead{}
+		from := o.decodeHead(&p.Layout, raw)
+		if o.err == nil && from+uint64(len(o.body)) <= uint64(len(raw)) {
+			copy(o.body, raw[from:])
+			return o.str()
+		}
+		if name := p.TaskName(t, addr); strings.HasPrefix(name, p.beginOf(o, raw[min(from, uint64(len(raw))):])) {
+			return name
+		}
+	}
+	return ""
+}
+
+// beginOf decodes as much of a str as there is.
+func (p *Process) beginOf(o objectRead, raw []byte) string {
+	if o.err != nil || len(o.body) == 0 {
+		return "\x00" // of no name
+	}
+	raw = raw[:len(raw)/int(o.kind)*int(o.kind)]
+	o.body = raw[:min(len(raw), len(o.body))]
+	return o.str()
 }
 
 // typeName is the name of an object's type.

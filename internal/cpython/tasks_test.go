@@ -67,6 +67,8 @@ def body(functions, start):
     f = loop.create_future()
     kept = [loop.create_task(function(f)) for function in functions]
     kept.append(Own(outer(f), loop=loop, name="own \u00e9"))
+    kept.append(loop.create_task(outer(f)))
+    kept[-1].set_name("long-" * 30)
     kept += [loop.create_task(leaf(f)) for _ in range(700)]
     loop.call_soon(lambda: loop.call_soon(lambda: loop.call_soon(start)))
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(loop.stop)), daemon=True).start()
@@ -103,7 +105,11 @@ func TestPendingTasks(t *testing.T) {
 			if tasks[k].Phase != TaskWaits {
 				t.Errorf("task %d is in phase %d", k, tasks[k].Phase)
 			}
-			got = append(got, p.TaskName(where, tasks[k].Addr)+" "+framesText(t, p, &tasks[k]))
+			name := p.TaskName(where, tasks[k].Addr)
+			if seen := seenName(t, p, where, tasks[k].Addr); seen != name {
+				t.Errorf("a task of name %q is met as %q", name, seen)
+			}
+			got = append(got, name+" "+framesText(t, p, &tasks[k]))
 		}
 		slices.Sort(got)
 		slices.Sort(want)
@@ -120,6 +126,27 @@ func TestPendingTasks(t *testing.T) {
 			t.Errorf("threads of loops %v, error %v; want %d", threads, err, child.PID)
 		}
 	})
+}
+
+// seenName is the name of a task as it comes with a record.
+func seenName(t *testing.T, p *Process, where Tasks, addr uint64) string {
+	t.Helper()
+	class, err := p.word(addr + uint64(p.Layout.ObType))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := p.word(addr + uint64(where.NameAt()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := make([]byte, 80)
+	if p.Read(name, raw) != nil {
+		t.Fatalf("the name at %#x cannot be read", name)
+	}
+	if got := p.NameOfTask(where, addr+8, class, raw); strings.HasPrefix(got, "long") {
+		t.Errorf("the name %q of a task that is gone", got)
+	}
+	return p.NameOfTask(where, addr, class, raw)
 }
 
 // framesText is the chain of awaits as the program writes it.

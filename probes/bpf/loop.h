@@ -101,6 +101,18 @@ static __always_inline u64 current_task(const struct target *t)
 	return found;
 }
 
+#define INT_BYTES 32 /* no name has less: an int */
+
+static __always_inline void note_task(const struct target *t, struct loop_at *at)
+{
+	u64 name = read_u64(at->task + t->task_name);
+
+	at->loop = read_u64(at->task + 16); /* task_loop */
+	at->class = read_u64(at->task + t->ob_type);
+	if (name && bpf_probe_read_user(at->name, NAME_BYTES, (void *)name)) /* what is mapped may end behind it */
+		bpf_probe_read_user(at->name, INT_BYTES, (void *)name);
+}
+
 /* Notes what the interpreter of a thread is about. */
 static __always_inline void note_interpreter(const struct target *t, struct loop_at *at, u64 tstate)
 {
@@ -112,6 +124,8 @@ static __always_inline void note_interpreter(const struct target *t, struct loop
 		at->task = read_u64(tstate + t->running_task);
 	else if (t->current_tasks)
 		at->task = current_task(t);
+	if (at->task && t->task_name)
+		note_task(t, at);
 	if (t->gc_collecting == NONE)
 		return;
 	base = t->gc_in_runtime ? t->runtime : read_u64(tstate + t->thread_interp);

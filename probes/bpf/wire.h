@@ -88,6 +88,7 @@ struct rec {
 
 /* Where in its iteration a loop is. Without a begin: a thread that goes to sleep
  * in a wait for events, of which the reader is to say whether it is a loop. */
+#define NAME_BYTES 80 /* 32 characters behind the longest header of a str; reading the name later, its task may be gone */
 struct loop_at {
 	__u64 begin; /* of the iteration; 0: none */
 	__u64 task;  /* the asyncio task that runs; 0: none, or not known */
@@ -97,6 +98,9 @@ struct loop_at {
 	__u16 mode;  /* what kind of file that is, S_IFMT; 0: none, or not known */
 	__u16 gc;    /* the garbage collector is at work */
 	__u32 pad;
+	__u64 loop;  /* of the task, and */
+	__u64 class; /* its class: objects of Python */
+	__u8 name[NAME_BYTES]; /* the begin of the object that is the name of the task; 0: none, or not known */
 };
 
 /* Counters of a loop since it was last told of. Times are ns. */
@@ -190,6 +194,8 @@ struct target {
 	__u32 gc_collecting; /* an int, in the interpreter, */
 	__u32 gc_in_runtime; /* or (3.8) in the runtime */
 	__u32 dict_log2;     /* dicts have the form of 3.11 or newer */
+	__u32 task_name; /* in a task; 0: not known */
+	__u32 pad;
 	__u64 current_tasks; /* asyncio's dict of the task that each loop runs (before 3.14); 0: none, or not known */
 	struct place places[MAX_PLACES];
 };

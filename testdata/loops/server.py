@@ -30,8 +30,18 @@ def render_report():
 async def report():
     begin = clock()
     render_report()
-    calls.append((begin, clock()))
+    calls.append((begin, clock(), asyncio.current_task().get_name(), awaits()))
     return {}
+
+
+def awaits():
+    """The async functions of the present task, outermost first."""
+    names, frame = [], sys._getframe(1)
+    while frame:
+        if frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE):
+            names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names[::-1]
 
 
 def add(n):
@@ -60,4 +70,5 @@ server.run(sockets=[listening])
 lines, first = inspect.getsourcelines(render_report)
 marked = [first + i for i, line in enumerate(lines) if "# block" in line]
 print(json.dumps({"schema": "gilscope.loops/v1", "pid": os.getpid(), "calls": [
-    {"begin": b, "end": e, "cause": "cpu", "function": "render_report", "file": __file__, "lines": marked, "coroutine": "run_asgi"} for b, e in calls]}), flush=True)
+    {"begin": b, "end": e, "cause": "cpu", "function": "render_report", "file": __file__, "lines": marked, "coroutine": "run_asgi",
+     "task": t, "awaits": a} for b, e, t, a in calls]}), flush=True)
