@@ -39,6 +39,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 		p.threadEnds(t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
+		t.tasks = loopTasks{}
 		if t.tid != p.pid {
 			d.drop(t)
 		}

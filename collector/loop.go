@@ -25,10 +25,8 @@ type loop struct {
 	nr      int32  // the system call it waits in
 	caller  uint64 // the function that waits, see stacks.caller
 	it      iteration
-	outside trace.Time      // in the present span, time that looked like an iteration and was not the loop's
-	object  uint64          // of Python, as far as a task showed it
-	met     bool            // its tasks were read once
-	begun   map[taskID]bool // which those were; nil: not known
+	outside trace.Time // in the present span, time that looked like an iteration and was not the loop's
+	object  uint64     // of Python, as far as a task showed it
 }
 
 // loopWatch is what the dispatcher asks of the probes about loops.
@@ -182,7 +180,10 @@ func (d *dispatcher) loopIs(p *process, t *thread, kind string, at trace.Time) {
 		return
 	}
 	l.kind = kind
-	d.newLoops = d.newLoops || !l.met
+	if kind == loopAsyncio || kind == loopUvloop {
+		t.tasks.kept = true
+		d.newLoops = d.newLoops || !t.tasks.met
+	}
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteLoop, Args: []trace.Arg{
 		{Key: "tid", Num: int64(t.tid)}, {Key: "kind", Text: kind}, {Key: "syscall", Num: int64(l.nr)}}})
 }

@@ -30,9 +30,12 @@ const (
 // taskID tells a task from others, also from most of those that come to lie where it was.
 type taskID struct{ addr, coro uint64 }
 
-// keepsTasks says whether the tasks of a loop can be told: those of asyncio and of
-// uvloop are asyncio's.
-func (l *loop) keepsTasks() bool { return l != nil && (l.kind == loopAsyncio || l.kind == loopUvloop) }
+// loopTasks is what is known of the tasks of a thread's loop, also while that is not watched.
+type loopTasks struct {
+	kept  bool            // its loop is asyncio's or uvloop's, whose tasks are asyncio's
+	met   bool            // they were read once,
+	begun map[taskID]bool // and which they were; nil: not known
+}
 
 // tellNewTasks reads the tasks of loops that were found since the last call, of one
 // process at a time: the ring fills meanwhile.
@@ -46,8 +49,8 @@ func (s *session) tellNewTasks() {
 		}
 		var found []*thread
 		for _, t := range p.threads {
-			if t.loop.keepsTasks() && !t.loop.met {
-				t.loop.met = true
+			if t.tasks.kept && !t.tasks.met && t.ended == 0 {
+				t.tasks.met = true
 				found = append(found, t)
 			}
 		}
@@ -68,7 +71,7 @@ func (s *session) tellAllTasks() {
 		}
 		var found []*thread
 		for _, t := range p.threads {
-			if t.loop.keepsTasks() {
+			if t.tasks.kept && t.ended == 0 {
 				found = append(found, t)
 			}
 		}
@@ -81,7 +84,7 @@ func (s *session) tellAllTasks() {
 // tellTasks reads the tasks of a process, and tells those of some of its loops.
 func (s *session) tellTasks(p *process, threads []*thread, when string, within time.Duration) {
 	slices.SortFunc(threads, func(x, y *thread) int { return cmp.Compare(x.tid, y.tid) })
-	tasks, err := p.py.PendingTasks(p.tasks, within)
+	tasks, err := p.py.PendingTasks(p.tasks, when == tasksEnd, within)
 	runBy := map[uint64]int32{}
 	if err == nil {
 		var loops []uint64
@@ -122,15 +125,15 @@ func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, whe
 	args := []trace.Arg{{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: when}, {Key: "pending", Num: int64(len(tasks))},
 		{Key: "running", Num: phases[cpython.TaskRuns]}, {Key: "ready", Num: phases[cpython.TaskReady]}}
 	if when == tasksBegin {
-		t.loop.begun = ids
-	} else if t.loop.begun != nil {
+		t.tasks.begun = ids
+	} else if t.tasks.begun != nil {
 		came, gone := int64(0), int64(0)
 		for id := range ids {
-			if !t.loop.begun[id] {
+			if !t.tasks.begun[id] {
 				came++
 			}
 		}
-		for id := range t.loop.begun {
+		for id := range t.tasks.begun {
 			if !ids[id] {
 				gone++
 			}
@@ -138,6 +141,9 @@ func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, whe
 		args = append(args, trace.Arg{Key: "new", Num: came}, trace.Arg{Key: "gone", Num: gone})
 	}
 	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: args})
+	if when == tasksBegin {
+		return // the ring fills meanwhile
+	}
 	for _, place := range p.stacks.places(tasks) {
 		s.d.event(p, trace.Event{Time: at, Kind: trace.LoopTasks, TID: t.tid, Arg: place.tasks, Stack: place.stack, Other: int32(place.site)})
 	}

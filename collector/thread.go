@@ -15,6 +15,7 @@ type thread struct {
 	wait   wait
 	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
+	tasks  loopTasks
 	loop   *loop      // nil: it is no event loop
 	worker *worker    // nil: it works for no executor
 	looks  int        // at its stack, see findWorkers

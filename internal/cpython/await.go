@@ -95,6 +95,12 @@ func (r *taskReader) follow(tasks []Task) error {
 		chains[i] = awaiting{task: &tasks[i], at: tasks[i].Coro}
 	}
 	for n := 0; len(chains) > 0; n++ {
+		if n == 1 && !r.chains {
+			for i := range tasks {
+				tasks[i].Frames = nil
+			}
+			return nil
+		}
 		if n == maxAwaits {
 			return errTasksMoved // a cycle, which awaits cannot make
 		}

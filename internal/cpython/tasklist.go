@@ -48,8 +48,9 @@ const (
 // PendingTasks reads all tasks of the process that are not done. The process
 // goes on meanwhile, so what is read counts only if a second reading found the
 // same: then it was so at the moment between the two. It tries for some time, twice at
-// least. An error says why nothing is known.
-func (p *Process) PendingTasks(t Tasks, within time.Duration) ([]Task, error) {
+// least. An error says why nothing is known. Without chains, which take most of the time,
+// tasks have no frames.
+func (p *Process) PendingTasks(t Tasks, chains bool, within time.Duration) ([]Task, error) {
 	if !t.known {
 		return nil, errNoTasks
 	}
@@ -57,7 +58,7 @@ func (p *Process) PendingTasks(t Tasks, within time.Duration) ([]Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := taskReader{p: p, t: t, states: states, kinds: map[uint64]objectKind{}}
+	r := taskReader{p: p, t: t, chains: chains, states: states, kinds: map[uint64]objectKind{}}
 	if err := r.locate(); err != nil {
 		return nil, err
 	}
@@ -91,6 +92,7 @@ type taskReader struct {
 	refs  []uint64 // sets of weak references to tasks
 	sets  []uint64 // sets of tasks
 
+	chains bool
 	states []ThreadState
 	kinds  map[uint64]objectKind // by type
 }

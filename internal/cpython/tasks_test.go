@@ -90,7 +90,7 @@ func TestPendingTasks(t *testing.T) {
 			t.Fatal(err)
 		}
 		where := p.Tasks()
-		tasks, err := p.PendingTasks(where, time.Second)
+		tasks, err := p.PendingTasks(where, true, time.Second)
 		if p.Build.FreeThreaded {
 			if !errors.Is(err, ErrUnsupported) {
 				t.Errorf("error %v, want ErrUnsupported", err)
@@ -120,6 +120,9 @@ func TestPendingTasks(t *testing.T) {
 		}
 		if len(got) != len(want) {
 			t.Fatalf("%d tasks, want %d", len(got), len(want))
+		}
+		if few, err := p.PendingTasks(where, false, time.Second); err != nil || len(few) != len(want) || few[0].Frames != nil || few[0].Phase != TaskWaits {
+			t.Errorf("without chains: %d tasks, error %v", len(few), err)
 		}
 		threads, err := p.LoopThreads(where, []uint64{tasks[0].Loop})
 		if err != nil || len(threads) != 1 || threads[tasks[0].Loop] != int32(child.PID) {
@@ -197,7 +200,7 @@ func TestFalseTasks(t *testing.T) {
 		if p.Build.FreeThreaded {
 			return
 		}
-		if tasks, err := p.PendingTasks(where, time.Second); err != nil || len(tasks) != 1 || tasks[0].Addr != task || tasks[0].Coro != coro {
+		if tasks, err := p.PendingTasks(where, true, time.Second); err != nil || len(tasks) != 1 || tasks[0].Addr != task || tasks[0].Coro != coro {
 			t.Fatalf("tasks %+v, error %v", tasks, err)
 		}
 		write := func(at uint32, value uint64) {
@@ -208,7 +211,7 @@ func TestFalseTasks(t *testing.T) {
 			write(at, value)
 			defer write(at, truth)
 			begun := time.Now()
-			tasks, err := p.PendingTasks(where, 10*time.Millisecond)
+			tasks, err := p.PendingTasks(where, true, 10*time.Millisecond)
 			if took := time.Since(begun); took > 3*time.Second {
 				t.Errorf("reading took %v", took)
 			}
