@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"gilscope/analyze"
 	"gilscope/internal/testkernel"
 	"gilscope/internal/testpy"
 )
@@ -90,10 +91,10 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "before\n" + tableBegin +
-		"| kernel | `waits` | `full` by | `full` | `full`, children | `waits`, container | result |\n|---|---|---|---|---|---|---|\n" +
-		"| 5.10.0 (Debian 11) | refused |  |  |  |  | refused, as it must be |\n" +
-		"| 6.1.0 (Debian 12) |  | perf uprobe |  |  |  | works |\n" +
-		"| 6.12.0 (Debian 13) |  |  |  |  |  | fails |\n" + tableEnd + "after\n"
+		"| kernel | `waits` | `full` by | `full` | `full`, children | `waits`, container | event loops | result |\n|---|---|---|---|---|---|---|---|\n" +
+		"| 5.10.0 (Debian 11) | refused |  |  |  |  |  | refused, as it must be |\n" +
+		"| 6.1.0 (Debian 12) |  | perf uprobe |  |  |  |  | works |\n" +
+		"| 6.12.0 (Debian 13) |  |  |  |  |  |  | fails |\n" + tableEnd + "after\n"
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -204,6 +205,24 @@ func TestREADME(t *testing.T) {
 		want := "-" + a.name + " (" + k.name + ") |"
 		if !strings.Contains(line, want) || !strings.HasSuffix(line, "| "+row{kernel: k}.result()+" |") {
 			t.Errorf("row %d is %q, want one of %q that did not fail; run 'make kernels'", i, line, want)
+		}
+	}
+}
+
+// TestLoopCalls: a call that kept the loop needs a block around it, of the same cause.
+func TestLoopCalls(t *testing.T) {
+	report := &analyze.Report{Loops: []analyze.LoopRow{{Blocks: []analyze.BlockRow{{StartNS: 10e6, DurationNS: 120e6, Cause: "sleep"}}}}}
+	for _, c := range []struct {
+		call loopCall
+		want bool
+	}{
+		{loopCall{11e6, 129e6, "sleep"}, true},
+		{loopCall{11e6, 129e6, "cpu"}, false},
+		{loopCall{5e6, 129e6, "sleep"}, false},
+		{loopCall{11e6, 150e6, "sleep"}, false},
+	} {
+		if got := c.call.found(report); got != c.want {
+			t.Errorf("%+v: found %v", c.call, got)
 		}
 	}
 }
