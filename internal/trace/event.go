@@ -79,7 +79,7 @@ const (
 	ExecutorLeft    // counter: Arg jobs that were seen there have left it since the look before;
 	ExecutorWaited  // counter: one of them, or of those still there at the end, had waited for at least Arg ns,
 	ExecutorAtMost  // counter: and none for more than Arg ns; 0: not known, one may have come before the recording
-	LoopTasks           // at this moment Arg tasks of TID's loop stood at Stack, what they awaited first; Other: depth in Stack of the frame to name
+	LoopTasks       // at this moment Arg tasks of TID's loop stood at Stack, what they awaited first; Other: depth in Stack of the frame to name
 	numKinds
 )
 
