@@ -1,0 +1,144 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gilscope/internal/trace"
+)
+
+// loop reads records until the recording ends, and sets the reason.
+func (s *session) loop(ctx context.Context) error {
+	s.begun, s.clocked, s.looked = time.Now(), time.Now(), time.Now()
+	for {
+		if err := s.read(); err != nil {
+			return err
+		}
+		switch {
+		case s.alive == 0:
+			s.sum.Reason = "targets gone"
+			return nil
+		case ctx.Err() != nil:
+			s.sum.Reason = "signal"
+			return nil
+		case s.o.Duration > 0 && time.Since(s.begun) >= s.o.Duration:
+			s.sum.Reason = "duration"
+			return nil
+		case s.flight == nil && s.o.MaxBytes > 0 && s.w.Written() >= s.o.MaxBytes:
+			s.sum.Reason = reasonSize
+			s.prog.note(s.o.Words, fmt.Sprintf("the trace has reached --max-size (%.1f MB)", float64(s.o.MaxBytes)/1e6))
+			return nil
+		case s.flight.enough():
+			s.sum.Reason = reasonDumps
+			s.prog.note(s.o.Words, fmt.Sprintf("%d dumps are written (--max-dumps)", len(s.sum.Dumps)))
+			return nil
+		}
+		if err := s.housekeep(); err != nil {
+			return err
+		}
+	}
+}
+
+// read takes one batch of records from the ring to the trace.
+func (s *session) read() error {
+	wait := readEvery
+	if s.o.Duration > 0 {
+		wait = min(wait, max(s.o.Duration-time.Since(s.begun), 0))
+	}
+	if s.stub {
+		wait = min(wait, startEvery)
+	}
+	wait = s.flight.wait(wait)
+	for _, p := range s.d.procs {
+		if p.pressed() {
+			wait = min(wait, pressedEvery)
+		}
+	}
+	for _, st := range s.starts {
+		wait = min(wait, st.every())
+	}
+	if s.batch.Urgent() || len(s.ends.ended()) > 0 {
+		wait = min(wait, endEvery)
+	}
+	asked := time.Now()
+	if err := s.probes.Read(&s.batch, wait); err != nil {
+		return err
+	}
+	s.hushBraked()
+	if err := s.lookForLosses(); err != nil {
+		return err
+	}
+	if s.consume(false); !s.batch.Full() {
+		s.emptied = asked
+	}
+	s.d.losses.tell(s.w, max(s.d.now, trace.Time(s.batch.Until())), 0)
+	return nil
+}
+
+func (s *session) consume(all bool) {
+	for {
+		r, ok := s.batch.Next(all)
+		if !ok {
+			return
+		}
+		s.d.record(r)
+	}
+}
+
+// housekeep does what is due now and then.
+func (s *session) housekeep() error {
+	s.findStarted()
+	s.reap()
+	s.tellNewTasks()
+	s.tick()
+	if err := errors.Join(s.govern(), s.governLoops()); err != nil {
+		return err
+	}
+	due := time.Since(s.looked) > checkEvery
+	for _, p := range s.d.procs {
+		s.findWorkers(p)
+		s.assignWorkers(p)
+		s.lookAtQueues(p)
+		if err := s.checkInterpreters(p, due); err != nil {
+			return err
+		}
+	}
+	if due {
+		s.looked = time.Now()
+		s.recheck()
+		for _, p := range s.d.procs {
+			if p.naming > 0 && !p.exited && !p.stub {
+				s.name(p)
+			}
+		}
+		s.d.flush()
+		s.d.forget(s.looked)
+		if s.flight == nil {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.tickFlight(); err != nil {
+		return err
+	}
+	if time.Since(s.clocked) > 10*time.Second {
+		s.clocked = time.Now()
+		s.clock()
+	}
+	return s.report()
+}
+
+func (s *session) flush() error {
+	if err := s.w.Flush(); err != nil {
+		return s.outputFailed(err)
+	}
+	return nil
+}
+
+// outputFailed says how much of the trace there is.
+func (s *session) outputFailed(err error) error {
+	return fmt.Errorf("%w after %d bytes (so far it can be read): %w", ErrOutput, s.w.Written(), err)
+}
