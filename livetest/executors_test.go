@@ -35,14 +35,14 @@ type poolRecording struct {
 }
 
 // recordPools runs a program of testdata/executors and records it for a while.
-func recordPools(t *testing.T, in testpy.Interpreter, program, duration string, env ...string) poolRecording {
+func recordPools(t testing.TB, in testpy.Interpreter, program, duration string, env ...string) poolRecording {
 	t.Helper()
 	p := startPools(t, in, program, env...)
 	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", duration)
 	return endPools(t, p, r)
 }
 
-func startPools(t *testing.T, in testpy.Interpreter, program string, env ...string) *testpy.Proc {
+func startPools(t testing.TB, in testpy.Interpreter, program string, env ...string) *testpy.Proc {
 	t.Helper()
 	name, args, _ := strings.Cut(program, " ")
 	script, err := filepath.Abs(filepath.Join("..", "testdata", "executors", name+".py"))
@@ -55,7 +55,7 @@ func startPools(t *testing.T, in testpy.Interpreter, program string, env ...stri
 }
 
 // endPools waits for the recording, and ends the program.
-func endPools(t *testing.T, p *testpy.Proc, r *recorder) poolRecording {
+func endPools(t testing.TB, p *testpy.Proc, r *recorder) poolRecording {
 	t.Helper()
 	r.wait(t)
 	if err := p.Stop(); err != nil {
@@ -72,7 +72,7 @@ func endPools(t *testing.T, p *testpy.Proc, r *recorder) poolRecording {
 }
 
 // row is what the report has of a pool; there must be one such row.
-func (r *poolRecording) row(t *testing.T, pool *poolTruth) *analyze.ExecutorRow {
+func (r *poolRecording) row(t testing.TB, pool *poolTruth) *analyze.ExecutorRow {
 	t.Helper()
 	var found *analyze.ExecutorRow
 	for i := range r.report.Executors {
@@ -90,7 +90,7 @@ func (r *poolRecording) row(t *testing.T, pool *poolTruth) *analyze.ExecutorRow 
 }
 
 // watched is from when to when an executor was.
-func (r *poolRecording) watched(t *testing.T, x *analyze.ExecutorRow) oracle.Interval {
+func (r *poolRecording) watched(t testing.TB, x *analyze.ExecutorRow) oracle.Interval {
 	t.Helper()
 	var w oracle.Interval
 	for i := range r.trace.Events {
@@ -113,7 +113,7 @@ func (r *poolRecording) watched(t *testing.T, x *analyze.ExecutorRow) oracle.Int
 // checkBusy holds the time for which workers had jobs to that which the jobs took. A worker has
 // a job from when it is woken for it until it sleeps again, so a little longer, and longer by what
 // it then has to wait for a CPU and for the GIL.
-func (r *poolRecording) checkBusy(t *testing.T, pool *poolTruth) {
+func (r *poolRecording) checkBusy(t testing.TB, pool *poolTruth) {
 	t.Helper()
 	x := r.row(t, pool)
 	w := r.watched(t, x)
@@ -147,7 +147,7 @@ const (
 
 // checkQueue holds what looks at the queue told to when its jobs waited; unseen is for how long
 // they may do so before that is seen.
-func (r *poolRecording) checkQueue(t *testing.T, pool *poolTruth, deepest, unseen int64) {
+func (r *poolRecording) checkQueue(t testing.TB, pool *poolTruth, deepest, unseen int64) {
 	t.Helper()
 	x := r.row(t, pool)
 	w := r.watched(t, x)
@@ -204,7 +204,7 @@ func (r *poolRecording) finds(rule, name string) bool {
 // TestSaturatedExecutor: workers that have too much to do, and others that have nothing.
 func TestSaturatedExecutor(t *testing.T) {
 	for _, in := range append(loopInterpreters(t), testpy.FreeThreaded(t)...) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			r := recordPools(t, in, "saturated", "4s")
 			for i := range r.pools {
 				r.checkBusy(t, &r.pools[i])
@@ -213,10 +213,11 @@ func TestSaturatedExecutor(t *testing.T) {
 			if !r.finds("executor.saturated", "resize") {
 				t.Error("no finding says that the executor is saturated")
 			}
-			if x := r.row(t, &r.pools[1]); *x.QueueMax != 0 || r.finds("executor", "idle") {
+			// A job of it may be seen before the worker that was woken for it has taken it.
+			if x := r.row(t, &r.pools[1]); *x.QueueMax > 1 || r.finds("executor", "idle") {
 				t.Errorf("the idle executor: %+v", x)
 			}
-		})
+		}))
 	}
 }
 
@@ -224,7 +225,7 @@ func TestSaturatedExecutor(t *testing.T) {
 // their first job on.
 func TestExecutorsComeAndGo(t *testing.T) {
 	for _, in := range testpy.Some(t, "pyenv-3.8", "pyenv-3.12", "debian-3.15") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			r := recordPools(t, in, "late", "4s")
 			n := 0
 			for i := range r.pools {
@@ -238,14 +239,14 @@ func TestExecutorsComeAndGo(t *testing.T) {
 			if n < 3 {
 				t.Errorf("%d executors came and went", n)
 			}
-		})
+		}))
 	}
 }
 
 // TestStarvedDefaultExecutor: all workers of asyncio's default executor wait for a name server.
 func TestStarvedDefaultExecutor(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			r := recordPools(t, in, "starved", "4s")
 			p := &r.pools[0]
 			x := r.row(t, p)
@@ -265,20 +266,20 @@ func TestStarvedDefaultExecutor(t *testing.T) {
 			if *x.QueueMax < 1 || *x.QueueMax > 4 || !r.finds("executor.dns", "asyncio") {
 				t.Errorf("%+v", x)
 			}
-		})
+		}))
 	}
 }
 
 // TestAnyioThreads: the threads of anyio's to_thread, also more jobs than it has threads for.
 func TestAnyioThreads(t *testing.T) {
 	for tasks, limited := range map[int]bool{3: false, 50: true} {
-		t.Run(fmt.Sprint(tasks), func(t *testing.T) {
+		t.Run(fmt.Sprint(tasks), steady(func(t testing.TB) {
 			r := recordPools(t, testpy.Need(t, "3.12"), fmt.Sprint("anyiothreads ", tasks), "3s", "PYTHONPATH="+testpy.AsyncServers(t))
 			r.checkBusy(t, &r.pools[0])
 			if x := r.row(t, &r.pools[0]); x.QueueMax != nil || r.finds("executor.limit", "anyio") != limited {
 				t.Errorf("%+v: %+v", x, r.report.Findings)
 			}
-		})
+		}))
 	}
 }
 
@@ -286,7 +287,7 @@ func TestAnyioThreads(t *testing.T) {
 func TestWorkerProcesses(t *testing.T) {
 	for _, method := range []string{"fork", "spawn", "forkserver"} {
 		for _, in := range testpy.Some(t, "pyenv-3.8", "debian-3.14") {
-			t.Run(method+"/"+in.Name, func(t *testing.T) {
+			t.Run(method+"/"+in.Name, steady(func(t testing.TB) {
 				p := startPools(t, in, "processes "+method)
 				args := []string{"-d", "3s"}
 				for _, pid := range strings.Fields(p.Line(t)) {
@@ -296,7 +297,7 @@ func TestWorkerProcesses(t *testing.T) {
 				for i := range r.pools {
 					r.checkBusy(t, &r.pools[i])
 				}
-			})
+			}))
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // startLoops starts a program of testdata/loops.
-func startLoops(t *testing.T, in testpy.Interpreter, program string) *testpy.Proc {
+func startLoops(t testing.TB, in testpy.Interpreter, program string) *testpy.Proc {
 	t.Helper()
 	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", program+".py"))
 	if err != nil {
@@ -23,7 +23,7 @@ func startLoops(t *testing.T, in testpy.Interpreter, program string) *testpy.Pro
 // TestNoLoops: who waits for one answer at a time is no loop; and on request nobody is.
 func TestNoLoops(t *testing.T) {
 	for program, args := range map[string][]string{"noloop": nil, "twice": {"--no-loops"}} {
-		t.Run(program, func(t *testing.T) {
+		t.Run(program, steady(func(t testing.TB) {
 			p := startLoops(t, testpy.One(t, "3.12"), program)
 			r := startRecord(t, append([]string{"-p", fmt.Sprint(p.PID), "-d", "2s"}, args...)...)
 			r.wait(t)
@@ -34,7 +34,7 @@ func TestNoLoops(t *testing.T) {
 			for _, l := range rec.report.Loops {
 				t.Errorf("a loop: %+v", l)
 			}
-		})
+		}))
 	}
 }
 
@@ -42,7 +42,7 @@ func TestNoLoops(t *testing.T) {
 // loop's; other loops than asyncio's are told apart.
 func TestLoopsRunTwice(t *testing.T) {
 	for _, in := range testpy.Some(t, "pyenv-3.8", "debian-3.14") {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			p := startLoops(t, in, "twice")
 			r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "3s")
 			r.wait(t)
@@ -66,7 +66,7 @@ func TestLoopsRunTwice(t *testing.T) {
 			if u := kinds["asyncio"].Utilization; u == nil || *u > 0.5 {
 				t.Errorf("the loop's utilization counts what is not the loop's: %v", *u)
 			}
-		})
+		}))
 	}
 }
 

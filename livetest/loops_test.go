@@ -55,7 +55,7 @@ type loopRecording struct {
 }
 
 // recordLoop runs a program of testdata/loops and records it for a while.
-func recordLoop(t *testing.T, in testpy.Interpreter, program, duration string, args ...string) loopRecording {
+func recordLoop(t testing.TB, in testpy.Interpreter, program, duration string, args ...string) loopRecording {
 	t.Helper()
 	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", program+".py"))
 	if err != nil {
@@ -79,7 +79,7 @@ func recordLoop(t *testing.T, in testpy.Interpreter, program, duration string, a
 }
 
 // open reads the recording, in which there must be one loop.
-func (l *loopRecording) open(t *testing.T, r *recorder) {
+func (l *loopRecording) open(t testing.TB, r *recorder) {
 	t.Helper()
 	l.recording = open(t, r, nil)
 	if len(l.report.Loops) != 1 {
@@ -103,7 +103,7 @@ const (
 
 // checkBlocks holds every block to an iteration that the program timed, and every
 // such iteration to a block.
-func (l *loopRecording) checkBlocks(t *testing.T) {
+func (l *loopRecording) checkBlocks(t testing.TB) {
 	t.Helper()
 	matched := map[int]bool{}
 	seen := 0
@@ -161,7 +161,7 @@ func siteOf(s *analyze.SiteRow) string {
 }
 
 // checkBlock holds one block to the iteration.
-func (l *loopRecording) checkBlock(t *testing.T, b *analyze.BlockRow, it loopIteration) {
+func (l *loopRecording) checkBlock(t testing.TB, b *analyze.BlockRow, it loopIteration) {
 	t.Helper()
 	call := l.callIn(oracle.Interval{b.StartNS, b.StartNS + b.DurationNS})
 	text := fmt.Sprintf("%.3f ms, %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site))
@@ -205,7 +205,7 @@ func (l *loopRecording) awake(a, b int64) int64 {
 }
 
 // checkWhose holds cause, line, system call and task to what the program did.
-func (l *loopRecording) checkWhose(t *testing.T, b *analyze.BlockRow, call *loopCall, text string) {
+func (l *loopRecording) checkWhose(t testing.TB, b *analyze.BlockRow, call *loopCall, text string) {
 	t.Helper()
 	site := b.Site
 	if call.Cause == "gil" && b.Culprit != nil {
@@ -251,14 +251,14 @@ func value(s *string) string {
 
 // loopInterpreters are those on which loops are tested: with symbols and stripped,
 // each form of code objects and tasks.
-func loopInterpreters(t *testing.T) []testpy.Interpreter {
+func loopInterpreters(t testing.TB) []testpy.Interpreter {
 	return testpy.Some(t, "pyenv-3.8", "pyenv-3.11", "pyenv-3.12", "pyenv-3.13", "debian-3.14", "debian-3.15")
 }
 
 // TestBlocks: every way to block a loop is found, explained and pinned to its line.
 func TestBlocks(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			l := recordLoop(t, in, "blocks", "8s")
 			l.checkBlocks(t)
 			causes := map[string]bool{}
@@ -270,20 +270,20 @@ func TestBlocks(t *testing.T) {
 					t.Errorf("no block of cause %s was recorded", want)
 				}
 			}
-		})
+		}))
 	}
 }
 
 // TestInnocentLoop: a loop that waits for the GIL is not blamed; who keeps it is.
 func TestInnocentLoop(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			l := recordLoop(t, in, "gil", "3s", "--detail", "auto", "--max-overhead", "60%") // others make system calls, too
 			l.checkBlocks(t)
 			if !slices.ContainsFunc(l.report.Findings, func(f analyze.Finding) bool { return f.Rule == "loop.gil" }) {
 				t.Error("no finding says that the loop is innocent")
 			}
-		})
+		}))
 	}
 }
 
@@ -291,7 +291,7 @@ func TestInnocentLoop(t *testing.T) {
 func TestLoopsWithoutBlocks(t *testing.T) {
 	for _, in := range testpy.Some(t, "pyenv-3.8", "debian-3.15") {
 		for _, program := range []string{"overload", "ticker"} {
-			t.Run(program+"/"+in.Name, func(t *testing.T) {
+			t.Run(program+"/"+in.Name, steady(func(t testing.TB) {
 				l := recordLoop(t, in, program, "3s")
 				l.checkBlocks(t)
 				if l.loop.Utilization == nil {
@@ -305,7 +305,7 @@ func TestLoopsWithoutBlocks(t *testing.T) {
 				if overloaded != (program == "overload") {
 					t.Errorf("found to be overloaded: %v, at a utilization of %.3f", overloaded, *l.loop.Utilization)
 				}
-			})
+			}))
 		}
 	}
 }

@@ -27,7 +27,7 @@ func TestAsyncServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range []string{"asyncio", "uvloop"} {
-		t.Run(kind, func(t *testing.T) {
+		t.Run(kind, steady(func(t testing.TB) {
 			p := testpy.StartScript(t, in, script, kind)
 			url := "http://127.0.0.1:" + p.Line(t)
 			ask(t, url, 1, 20)
@@ -46,12 +46,12 @@ func TestAsyncServers(t *testing.T) {
 			}
 			l.open(t, r)
 			checkServer(t, &l, kind)
-		})
+		}))
 	}
 }
 
 // ask sends requests to all endpoints from some clients at once, each so many.
-func ask(t *testing.T, url string, clients, each int) {
+func ask(t testing.TB, url string, clients, each int) {
 	t.Helper()
 	var all sync.WaitGroup
 	for c := range clients {
@@ -76,7 +76,7 @@ func ask(t *testing.T, url string, clients, each int) {
 
 // checkServer holds the report to the calls of the slow endpoint. An iteration also
 // serves what else there was to do, so a block may be longer than the call.
-func checkServer(t *testing.T, l *loopRecording, kind string) {
+func checkServer(t testing.TB, l *loopRecording, kind string) {
 	t.Helper()
 	if l.loop.Kind != kind {
 		t.Errorf("the loop is %s", l.loop.Kind)

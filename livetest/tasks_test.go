@@ -24,7 +24,7 @@ type tasksTruth struct {
 }
 
 // recordTasks records tasks.py, and returns its loops by thread, beside what it says of itself.
-func recordTasks(t *testing.T, in testpy.Interpreter, mode string, more bool) (tasksTruth, map[int32]*analyze.LoopRow, recording) {
+func recordTasks(t testing.TB, in testpy.Interpreter, mode string, more bool) (tasksTruth, map[int32]*analyze.LoopRow, recording) {
 	t.Helper()
 	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", "tasks.py"))
 	if err != nil {
@@ -61,7 +61,7 @@ func recordTasks(t *testing.T, in testpy.Interpreter, mode string, more bool) (t
 }
 
 // checkTasks holds the tasks of each loop to what the program counted.
-func checkTasks(t *testing.T, truth tasksTruth, loops map[int32]*analyze.LoopRow) {
+func checkTasks(t testing.TB, truth tasksTruth, loops map[int32]*analyze.LoopRow) {
 	t.Helper()
 	for _, want := range truth.Loops {
 		got := loops[want.TID].Tasks
@@ -104,7 +104,7 @@ func placeOf(p *analyze.TaskPlace) string {
 // that changed since its begin.
 func TestTasks(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			truth, loops, rec := recordTasks(t, in, "steady", true)
 			checkTasks(t, truth, loops)
 			got := loops[truth.Loops[0].TID].Tasks
@@ -121,7 +121,7 @@ func TestTasks(t *testing.T) {
 					t.Errorf("no finding says %q:\n%s", want, titles)
 				}
 			}
-		})
+		}))
 	}
 }
 
@@ -136,38 +136,38 @@ func number(n *int64) int64 {
 // TestTasksOfLoops: tasks are those of their own loop, also of uvloop's.
 func TestTasksOfLoops(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run("two/"+in.Name, func(t *testing.T) {
+		t.Run("two/"+in.Name, steady(func(t testing.TB) {
 			truth, loops, _ := recordTasks(t, in, "two", true)
 			checkTasks(t, truth, loops)
-		})
+		}))
 	}
-	t.Run("uvloop", func(t *testing.T) {
+	t.Run("uvloop", steady(func(t testing.TB) {
 		truth, loops, _ := recordTasks(t, testpy.One(t, "3.12"), "uvloop", true)
 		checkTasks(t, truth, loops)
 		if kind := loops[truth.Loops[0].TID].Kind; kind != "uvloop" {
 			t.Errorf("the loop is %s", kind)
 		}
-	})
+	}))
 }
 
 // TestTaskThatNeverYields: it runs, in a block that has no end.
 func TestTaskThatNeverYields(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			truth, loops, _ := recordTasks(t, in, "stuck", true)
 			checkTasks(t, truth, loops)
 			l := loops[truth.Loops[0].TID]
 			if truth.Loops[0].Running != 1 || len(l.Blocks) != 1 || !l.Blocks[0].Open || value(l.Blocks[0].Coroutine) != "never_yields" {
 				t.Errorf("%d tasks running, blocks %+v", truth.Loops[0].Running, l.Blocks)
 			}
-		})
+		}))
 	}
 }
 
 // TestTasksOfBusyLoop: of a loop that never waits, what is told is right or nothing.
 func TestTasksOfBusyLoop(t *testing.T) {
 	for _, in := range loopInterpreters(t) {
-		t.Run(in.Name, func(t *testing.T) {
+		t.Run(in.Name, steady(func(t testing.TB) {
 			truth, loops, _ := recordTasks(t, in, "spin", false)
 			want, got := truth.Loops[0], loops[truth.Loops[0].TID].Tasks
 			switch {
@@ -176,6 +176,6 @@ func TestTasksOfBusyLoop(t *testing.T) {
 			case got.Pending == nil || *got.Pending != want.Pending:
 				t.Errorf("%d tasks pending, the program says %d", number(got.Pending), want.Pending)
 			}
-		})
+		}))
 	}
 }
