@@ -50,6 +50,7 @@ func FuzzParseText(f *testing.F) {
 	f.Add(string(golden))
 	f.Add(text(f, randomTrace(3)))
 	f.Add(validHead + "string 2 \"\\xff\"\n10 gil.holder pid=1\nincomplete")
+	f.Add(validHead + "note 0 x pid=0 " + strings.Repeat("\xbb", 6000) + "=0") // nothing is left of such a key
 	f.Fuzz(func(t *testing.T, s string) {
 		x, err := ParseText(strings.NewReader(s))
 		if err != nil {

@@ -99,6 +99,9 @@ func (p *textParser) note(words []textToken) error {
 			return w.unexpected()
 		}
 		a := Arg{Key: cleanText(w.key, maxText)}
+		if a.Key == "" {
+			return errors.New("a key has no character that can be shown")
+		}
 		if a.Num, err = w.number(); err != nil {
 			a.Text = cleanText(w.text, maxNoteText)
 		}
