@@ -3,6 +3,7 @@ package probes
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -15,12 +16,12 @@ import (
 // that cannot be (no BPF trampolines, as on arm64 before Linux 6.4; a kernel
 // without BTF of them), on the tracepoints of all system calls.
 type calls struct {
-	on       map[string]bool // functions that have them
-	all      bool            // the tracepoints have them
-	cost     time.Duration   // what those add to each call
-	why      error           // what keeps functions from having them
-	programs []*ebpf.Program // loaded for functions
-	links    []closer
+	loaded map[string][]*ebpf.Program // for functions, by call
+	why    error                      // what keeps functions from having programs
+	on     map[string]bool            // functions that have them now
+	all    bool                       // the tracepoints have them now
+	cost   time.Duration              // what those add to each call
+	links  []closer
 }
 
 // callOf names the system calls that loops wait by, as in the kernel's functions.
@@ -44,50 +45,89 @@ func callsFor(nr int32) []string {
 	return names
 }
 
+// usualWait is how nearly all loops wait.
+func usualWait() int32 {
+	if ownNumber(NREpollWait) != 0 {
+		return NREpollWait
+	}
+	return NREpollPwait
+}
+
+// prepare loads what the first loop will need, most likely, or finds out that it
+// cannot be had: it takes a tenth of a second, in which a loop that was just found
+// would not be seen.
+func (c *calls) prepare(s *Session) { c.why = c.load(callsFor(usualWait()), s) }
+
 // add attaches what a loop that waits by nr needs and is not there yet.
 func (c *calls) add(nr int32, s *Session) error {
+	if c.all {
+		return nil
+	}
+	names := callsFor(nr)
+	if c.why == nil {
+		c.why = c.load(names, s)
+	}
+	for _, name := range names {
+		if c.why == nil && !c.on[name] {
+			c.why = c.attach(name)
+		}
+	}
+	if c.why != nil {
+		return c.tracepoints(s)
+	}
+	return nil
+}
+
+// load loads the programs for functions that have none yet.
+func (c *calls) load(names []string, s *Session) error {
 	var missing []string
-	for _, name := range callsFor(nr) {
-		if !c.all && !c.on[name] {
+	for _, name := range names {
+		if c.loaded[name] == nil {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := c.functions(missing, s); err != nil {
-		return c.tracepoints(s, err)
+	loaded, err := s.programsFor(missing)
+	if err != nil {
+		return err
+	}
+	if c.loaded == nil {
+		c.loaded, c.on = map[string][]*ebpf.Program{}, map[string]bool{}
+	}
+	for _, name := range missing {
+		c.loaded[name] = loaded[name]
 	}
 	return nil
 }
 
-// functions attaches to the kernel's functions behind system calls.
-func (c *calls) functions(names []string, s *Session) error {
-	loaded, err := s.programsFor(names)
-	if err != nil {
-		return err
-	}
-	c.programs = append(c.programs, loaded...)
-	for _, p := range loaded {
+// attach attaches to the kernel's function behind a system call.
+func (c *calls) attach(name string) error {
+	for _, p := range c.loaded[name] {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
-			return fmt.Errorf("attach to a function of the kernel: %w", permission(err))
+			return fmt.Errorf("attach to the kernel's %s%s: %w", callPrefix, name, permission(err))
 		}
 		c.links = append(c.links, l)
 	}
-	if c.on == nil {
-		c.on = map[string]bool{}
-	}
-	for _, name := range names {
-		c.on[name] = true
-	}
+	c.on[name] = true
 	return nil
+}
+
+// all programs that are loaded for functions.
+func (c *calls) programs() []*ebpf.Program {
+	var all []*ebpf.Program
+	for _, programs := range c.loaded {
+		all = append(all, programs...)
+	}
+	return all
 }
 
 // programsFor loads the programs on system calls anew, for the kernel's functions
 // behind some of them, with the constants and maps of the others. All at once:
 // most of the time goes into reading the kernel's types.
-func (s *Session) programsFor(calls []string) ([]*ebpf.Program, error) {
+func (s *Session) programsFor(calls []string) (map[string][]*ebpf.Program, error) {
 	spec := *s.spec
 	spec.Programs = map[string]*ebpf.ProgramSpec{}
 	add := func(name, call string, attach ebpf.AttachType) {
@@ -106,16 +146,17 @@ func (s *Session) programsFor(calls []string) ([]*ebpf.Program, error) {
 		return nil, fmt.Errorf("load programs for functions of the kernel: %w", err)
 	}
 	defer all.Close()
-	var out []*ebpf.Program
+	out := map[string][]*ebpf.Program{}
 	for name := range spec.Programs {
-		out = append(out, all.DetachProgram(name))
+		_, call, _ := strings.Cut(name, " ")
+		out[call] = append(out[call], all.DetachProgram(name))
 	}
 	return out, nil
 }
 
 // tracepoints attaches to all system calls of the machine, and takes off what is
 // attached to single ones.
-func (c *calls) tracepoints(s *Session, why error) error {
+func (c *calls) tracepoints(s *Session) error {
 	if err := c.leave(); err != nil {
 		return err
 	}
@@ -127,7 +168,7 @@ func (c *calls) tracepoints(s *Session, why error) error {
 		}
 		c.links = append(c.links, l)
 	}
-	c.all, c.why, c.cost = true, why, max(shortest(anyCall, 0)-before, 0)
+	c.all, c.cost = true, max(shortest(anyCall, 0)-before, 0)
 	return nil
 }
 
@@ -144,9 +185,17 @@ func (c *calls) leave() error {
 	for _, l := range c.links {
 		errs = append(errs, l.Close())
 	}
-	for _, p := range c.programs {
+	clear(c.on)
+	c.links, c.all, c.cost = nil, false, 0
+	return errors.Join(errs...)
+}
+
+// close gives back what is loaded, too.
+func (c *calls) close() error {
+	errs := []error{c.leave()}
+	for _, p := range c.programs() {
 		errs = append(errs, p.Close())
 	}
-	*c = calls{}
+	c.loaded = nil
 	return errors.Join(errs...)
 }

@@ -143,7 +143,7 @@ func (s *Session) ForgetLoop(tid int32) {
 // LoopCost is how long the programs on system calls ran, and how often, while
 // MeasureRunTime is on.
 func (s *Session) LoopCost() (ran time.Duration, runs uint64) {
-	for _, p := range append([]*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn}, s.calls.programs...) {
+	for _, p := range append([]*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn}, s.calls.programs()...) {
 		if st, err := p.Stats(); err == nil {
 			ran, runs = ran+st.Runtime, runs+st.RunCount
 		}

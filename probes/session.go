@@ -96,6 +96,9 @@ func (s *Session) load(o Options) error {
 		s.objs.Close()
 		return fmt.Errorf("open ring buffer: %w", err)
 	}
+	if !o.NoLoops {
+		s.calls.prepare(s)
+	}
 	return nil
 }
 
@@ -247,5 +250,5 @@ func (s *Session) Detach() error {
 // Close detaches and frees everything.
 func (s *Session) Close() error {
 	err := s.Detach()
-	return errors.Join(err, s.ring.Close(), s.objs.Close())
+	return errors.Join(err, s.calls.close(), s.ring.Close(), s.objs.Close())
 }

@@ -154,7 +154,7 @@ static __always_inline void loop_gets_cpu(struct task_struct *task, u64 now)
 		return;
 	l->in_at = now;
 	l->in_cpu = task->se.sum_exec_runtime;
-	if (l->early && l->entered && !l->begin) {
+	if (l->early && l->entered && !l->begin && l->nr == SYSCALL_NR((struct pt_regs *)bpf_task_pt_regs(task))) {
 		l->begin = now;
 		l->cpu = l->in_cpu;
 	}
