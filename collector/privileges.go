@@ -49,26 +49,19 @@ func ownPrivileges() (privileges, error) {
 	}, nil
 }
 
-// asked returns the capabilities for which the kernel's answer is yes, up to the
-// last that it knows.
-func asked(answer func(n uintptr) (int, error)) capabilities {
+// ambient is the set of those that our caller has, too, up to the last that the
+// kernel knows: a program gets it from whoever starts it, and the kernel empties
+// it for a file with its own.
+func ambient() capabilities {
 	var c capabilities
-	for n := range 64 {
-		yes, err := answer(uintptr(n))
+	for n := range uintptr(64) {
+		yes, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, n, 0, 0)
 		if err != nil {
 			break
 		}
 		c |= capabilities(yes) << n
 	}
 	return c
-}
-
-// ambient is the set of those that our caller has, too: a program gets it from
-// whoever starts it, and the kernel empties it for a file with its own.
-func ambient() capabilities {
-	return asked(func(n uintptr) (int, error) {
-		return unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, n, 0, 0)
-	})
 }
 
 // LimitToCaller makes the program's own privileges no way around the kernel's
