@@ -88,7 +88,7 @@ func (d *DeadlockRow) Holder(l DeadlockLink) string {
 func (d *DeadlockRow) finding() Finding {
 	first := d.Cycle[0]
 	f := Finding{Rule: deadlockRule, Severity: Error, PID: &d.PID, TID: &first.TID, Site: first.Site,
-		Title:  fmt.Sprintf("%d threads wait for each other and will for ever", len(d.Cycle)),
+		Title:  fmt.Sprintf("%d threads wait for each other in a circle", len(d.Cycle)),
 		Advice: "Take the locks in the same order everywhere, or take one with acquire(timeout=...) and give the others back if that fails."}
 	switch {
 	case first.HeldByTID == nil:

@@ -234,7 +234,7 @@ func closed(links map[int32]*link) []circle {
 
 // tellDeadlock puts a deadlock into the trace, and tells the user at once.
 func (s *session) tellDeadlock(p *process, c circle) {
-	s.prog.note(s.o.Words, fmt.Sprintf("deadlock in pid %d, for ever:", p.pid))
+	s.prog.note(s.o.Words, fmt.Sprintf("deadlock in pid %d:", p.pid))
 	names := p.names()
 	name := func(tid int32) string {
 		if tid == 0 {

@@ -25,7 +25,7 @@ type stuckTruth struct {
 // waits for itself; each with its lines and locks. The check of such a trace fails.
 func TestDeadlock(t *testing.T) {
 	for _, in := range lockPythons(t) {
-		for _, kind := range []string{"Lock", "RLock", "self"} {
+		for _, kind := range []string{"Lock", "RLock", "self", "gone"} {
 			t.Run(in.Name+"/"+kind, func(t *testing.T) {
 				r, truth := recordDeadlock(t, in, kind, false)
 				if len(r.report.Deadlocks) != 1 {
@@ -39,7 +39,7 @@ func TestDeadlock(t *testing.T) {
 				t.Logf("found after %v", took)
 				checkCycle(t, d, truth, kind)
 				run(t, []string{"check", r.path, "--assert", "recording.lost<=0"}).wants(t, 1, "breach        deadlocks<=0: is 1")
-				run(t, []string{"report", r.path}).wants(t, 0, fmt.Sprintf("Deadlock in process %d, for ever", d.PID))
+				run(t, []string{"report", r.path}).wants(t, 0, fmt.Sprintf("Deadlock in process %d", d.PID))
 			})
 		}
 	}
@@ -47,7 +47,7 @@ func TestDeadlock(t *testing.T) {
 
 // TestHungBefore: a process that hangs already says as much, though nothing happens in it.
 func TestHungBefore(t *testing.T) {
-	for _, in := range testpy.Some(t, "3.8", "3.12", "3.13", "debian-3.14") {
+	for _, in := range append(testpy.Some(t, "3.8", "3.11", "3.13", "debian-3.14"), testpy.FreeThreaded(t)...) {
 		t.Run(in.Name, func(t *testing.T) {
 			r, truth := recordDeadlock(t, in, "Lock", true)
 			if len(r.report.Deadlocks) != 1 {
@@ -105,20 +105,28 @@ func recordDeadlock(t *testing.T, in testpy.Interpreter, kind string, before boo
 // second lock, two locks, and the right holders.
 func checkCycle(t *testing.T, d *analyze.DeadlockRow, truth stuckTruth, kind string) {
 	t.Helper()
-	lines := map[string]string{"first": "first deadlock.py:26", "second": "second deadlock.py:34"}
-	other := map[string]string{"first": "second", "second": "first"}
-	want := "Lock"
+	lines, other, want := map[string]string{}, map[string]string{}, "Lock"
 	switch kind {
 	case "self":
-		lines, other = map[string]string{"alone": "alone deadlock.py:41"}, map[string]string{"alone": "alone"}
+		lines["alone"], other["alone"] = "alone deadlock.py:44", "alone"
+	case "gone":
+		lines["orphan"], want = "orphan deadlock.py:51", "RLock"
 	case "RLock":
 		want = kind
+		fallthrough
+	default:
+		lines["first"], other["first"] = "first deadlock.py:29", "second"
+		lines["second"], other["second"] = "second deadlock.py:37", "first"
 	}
 	locks := map[string]bool{}
 	for _, c := range d.Cycle {
 		line, ok := lines[c.Name]
-		if !ok || c.TID != truth.Threads[c.Name] || siteOf(c.Site) != line || c.Kind != want || c.HeldByTID == nil || *c.HeldByTID != truth.Threads[other[c.Name]] {
-			t.Errorf("%s (%d) waits %s for a %s held by %v", c.Name, c.TID, siteOf(c.Site), c.Kind, c.HeldByTID)
+		held := int32(0)
+		if c.HeldByTID != nil {
+			held = *c.HeldByTID
+		}
+		if !ok || c.TID != truth.Threads[c.Name] || siteOf(c.Site) != line || c.Kind != want || held != truth.Threads[other[c.Name]] {
+			t.Errorf("%s (%d) waits %s for a %s held by %d", c.Name, c.TID, siteOf(c.Site), c.Kind, held)
 		}
 		delete(lines, c.Name)
 		locks[c.WaitsFor] = true
@@ -132,7 +140,7 @@ func checkCycle(t *testing.T, d *analyze.DeadlockRow, truth stuckTruth, kind str
 // body of a with statement whose lock it has given back, is none.
 func TestNoDeadlock(t *testing.T) {
 	duration := "10s"
-	for _, in := range testpy.Some(t, "3.8", "3.12", "debian-3.14") {
+	for _, in := range append(testpy.Some(t, "3.8", "3.11", "debian-3.14"), testpy.FreeThreaded(t)...) {
 		t.Run(in.Name, func(t *testing.T) {
 			r, _ := recordLocks(t, in, "storm", duration)
 			for _, e := range r.trace.Events {

@@ -16,7 +16,7 @@ func (p *page) deadlocks(r *analyze.Report) {
 	for i := range r.Deadlocks {
 		d := &r.Deadlocks[i]
 		p.line("")
-		p.line("Deadlock in process %d, for ever", d.PID)
+		p.line("Deadlock in process %d", d.PID)
 		for _, c := range d.Cycle {
 			p.wrap("  ", deadlockLink(d, c))
 		}
