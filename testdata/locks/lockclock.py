@@ -21,18 +21,18 @@ def clock():
 
 
 class Log:
-    """The waits of one thread: begin, end, and for what."""
+    """The waits of one thread: begin, end, for what, and the CPU time in between."""
 
     def __init__(self):
         self.waits = []
 
     def timed(self, kind, call, *args, **kwargs):
         """Calls, and notes how long that took."""
-        begin = clock()
+        begin, cpu = clock(), time.thread_time_ns()
         result = call(*args, **kwargs)
-        end = clock()
+        cpu, end = time.thread_time_ns() - cpu, clock()
         if end - begin >= FLOOR_NS:
-            self.waits.append((begin, end, kind))
+            self.waits.append((begin, end, kind, cpu))
         return result
 
 
