@@ -21,13 +21,12 @@ var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
+	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 
 // unfilled are the sections of the schema that no analyzer fills yet.
 var unfilled = []Skipped{
-	{"locks", "this version does not observe locks other than the GIL"},
-	{"deadlocks", "needs lock waits, which this version does not observe"},
 	{"scaling", "this version does not compute it"},
 	{"forks", "this version does not analyse forks"},
 	{"what_if", "this version does not predict other switch intervals"},
@@ -44,7 +43,7 @@ func (tl *Timeline) Report() *Report {
 	}
 	r.Skipped = append(r.Skipped, unfilled...)
 	slices.SortStableFunc(r.Findings, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(y.CostNS, x.CostNS), cmp.Compare(x.Rule, y.Rule))
+		return cmp.Or(cmp.Compare(y.rank(), x.rank()), cmp.Compare(y.CostNS, x.CostNS), cmp.Compare(x.Rule, y.Rule))
 	})
 	return r
 }

@@ -133,6 +133,10 @@ func (b Budget) Check(r *Report) Outcome {
 		return out
 	}
 	out.Value = &got.value
+	if m.Name == deadlocksMetric && !b.holds(got.value) { // what else happened or was lost does not undo one
+		out.Status = Breach
+		return out
+	}
 	switch ofTime := m.Name != "recording.lost"; {
 	case ofTime && r.Recording.LostEvents > 0:
 		out.Why = fmt.Sprintf("%d events were lost; record again with less load on the recorder", r.Recording.LostEvents)

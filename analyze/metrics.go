@@ -34,7 +34,7 @@ const minSamples = 20
 // and a percentile is the highest of: that of all GILs together, and that of each
 // GIL with enough values for one. The first keeps many processes with a few long
 // waits each from passing unseen, the second one bad process among many good ones.
-var Metrics = []Metric{
+var Metrics = append([]Metric{
 	{"gil.wait.p50", "median GIL wait", Duration, func(r *Report) reading {
 		return percentile(r, r.pooled.waitP50NS, func(g *GILRow) *int64 { return g.WaitP50NS })
 	}},
@@ -72,7 +72,7 @@ var Metrics = []Metric{
 		})
 	}},
 	{"recording.lost", "events that were lost", Count, func(r *Report) reading { return reading{value: float64(r.Recording.LostEvents)} }},
-}
+}, lockMetrics...)
 
 func metric(name string) (Metric, bool) {
 	for _, m := range Metrics {

@@ -15,8 +15,8 @@ type Report struct {
 	GIL       []GILRow      `json:"gil"`
 	Loops     []LoopRow     `json:"loops"`
 	Executors []ExecutorRow `json:"executors"`
-	Locks     []struct{}    `json:"locks"`
-	Deadlocks []struct{}    `json:"deadlocks"`
+	Locks     []LockRow     `json:"locks"`
+	Deadlocks []DeadlockRow `json:"deadlocks"`
 	Scaling   *struct{}     `json:"scaling"`
 	Forks     []struct{}    `json:"forks"`
 	Findings  []Finding     `json:"findings"`
@@ -226,7 +226,7 @@ type Skipped struct {
 func newReport() *Report {
 	return &Report{
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
-		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []struct{}{}, Deadlocks: []struct{}{},
+		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},
 	}

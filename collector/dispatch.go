@@ -134,6 +134,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 			if g := t.wait.of; g != nil {
 				g.getsCPU(t, at)
 			}
+			t.lock.getsCPU(at)
 			t.lastIn = at
 			t.loop.getsCPU(at, t.woken)
 			t.worker.comes(at, t.woken)
@@ -176,6 +177,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace
 	if of := t.wait.of; of != nil && of.leavesCPU(t, at, before) {
 		d.repaired++
 	}
+	d.leavesForLock(p, t, r, before)
 	if t.ended != 0 { // its very last switch
 		d.drop(t)
 	}
@@ -230,6 +232,7 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	woken.woken, woken.signal = at, g != nil && wakes(r) && woken.wait.of == g
 	d.events++
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedWaking, CPU: r.Cpu, TID: woken.tid, Arg: int64(r.Arg)})
+	d.gaveBack(p, woken, r)
 	if g == nil {
 		return
 	}
@@ -256,6 +259,7 @@ func (d *dispatcher) sample(p *process, r probes.Record) {
 	if t == nil || p.stacks == nil {
 		return
 	}
+	d.lockEnds(t)
 	mode := trace.ModeUser
 	if r.Flags&probes.FlagKernel != 0 {
 		mode = trace.ModeKernel
@@ -320,5 +324,6 @@ func (d *dispatcher) flush() {
 		for _, e := range p.executors {
 			e.flush(d.now)
 		}
+		d.flushLocks(p)
 	}
 }

@@ -36,7 +36,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	p.stub = false
 	for _, t := range p.threads {
-		p.threadEnds(t, at, trace.WaitExit)
+		d.threadEnds(p, t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
 		t.tasks = loopTasks{}
@@ -57,7 +57,7 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 func (d *dispatcher) exit(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
-		p.threadEnds(t, at, trace.WaitExit)
+		d.threadEnds(p, t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
 		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
@@ -80,7 +80,7 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 // close ends what is open in a process, at its end or the recording's.
 func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 	for _, t := range p.threads {
-		p.threadEnds(t, at, how)
+		d.threadEnds(p, t, at, how)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
 	}

@@ -16,6 +16,7 @@ type losses struct {
 	open   []stretch  // not in the trace yet
 	holes  []stretch  // long ones, whose end has not been passed yet
 	looked trace.Time // when the counts were read
+	last   trace.Time // when they last showed a loss
 }
 
 // stretch is a time in which a CPU lost events.
@@ -47,6 +48,7 @@ func (l *losses) counted(counts []probes.Counts, at trace.Time) {
 		c := &counts[cpu]
 		if n := int64(c.Lost) - l.told[cpu]; n > 0 {
 			l.told[cpu] += n
+			l.last = at
 			// FirstLost is of the look before if this was lost between the reading and the noting of that.
 			begin := max(trace.Time(c.FirstLost), l.looked)
 			s := stretch{begin: begin, end: max(trace.Time(c.LastLost), begin), cpu: cpu, events: n}
@@ -153,6 +155,9 @@ func (s *session) lookForLosses() error {
 // known. What is known of the GIL begins anew.
 func (d *dispatcher) interrupted(at trace.Time) {
 	for _, p := range d.procs {
+		for _, t := range p.threads {
+			d.lockInterrupted(t, at)
+		}
 		for _, g := range p.gils() {
 			for _, t := range p.threads {
 				g.interrupted(t, at)

@@ -39,6 +39,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	s.findLoops(p)
 	s.findWorkers(p)
 	s.assignWorkers(p)
+	s.findSleepers(p)
 	return nil
 }
 

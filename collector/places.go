@@ -48,7 +48,9 @@ func (p *process) first(g *gil) int {
 }
 
 // threadEnds closes what a thread has open, at its end or the recording's.
-func (p *process) threadEnds(t *thread, at trace.Time, how trace.WaitOutcome) {
+func (d *dispatcher) threadEnds(p *process, t *thread, at trace.Time, how trace.WaitOutcome) {
+	d.lockEnds(t)
+	d.lockEndsAt(t, at, how)
 	for i := range p.places {
 		if g := p.places[i].gil; g != nil {
 			g.ends(t, at, how)
@@ -61,7 +63,7 @@ func (p *process) forget() {
 	if p.py != nil {
 		p.py.Close()
 	}
-	p.py, p.stacks, p.places, p.head = nil, nil, nil, 0
+	p.py, p.stacks, p.places, p.locks, p.head = nil, nil, nil, nil, 0
 }
 
 // addresses are the places as the probes get them.

@@ -26,6 +26,8 @@ type process struct {
 	threads    map[int32]*thread
 	stacks     *stacks
 	tasks      cpython.Tasks
+	locks      *lockObjects // nil: no thread has waited for a lock yet
+	deadlocks  deadlocks
 	parent     int32
 	method     string // how it was started, see trace.NoteStarted; "" if it ran before
 	role       string

@@ -43,7 +43,8 @@ type known struct {
 	roles  role // of all frames
 	site   int  // depth of the frame that a block of a loop is named by
 	id     trace.StackID
-	ident  uint32 // of its code objects: the hash knows only their addresses
+	ident  uint32         // of its code objects: the hash knows only their addresses
+	waits  trace.LockKind // what a thread waits for that sleeps for a lock here
 }
 
 // maxKnown bounds each cache; a target that makes up code objects must not
@@ -116,10 +117,22 @@ func (s *stacks) lookup(st probes.Stack) known {
 		k.roles |= roleCut
 		k.frames = append(k.frames, s.w.Frame(trace.Frame{Function: s.w.String("[truncated]")}))
 	}
-	k.id = s.w.Stack(k.frames)
+	k.id, k.waits = s.w.Stack(k.frames), s.waitKind(st.Frames)
 	k.site = s.site(k)
 	s.known[st.Hash] = k
 	return k
+}
+
+// waitKind tells what a thread waits for that sleeps for a lock in these frames.
+func (s *stacks) waitKind(frames []probes.Frame) trace.LockKind {
+	var named [kindDepth]pythonFrame
+	n := min(len(frames), kindDepth)
+	for i := range n {
+		if c := s.code(keyOf(&frames[i]).code); c != nil {
+			named[i] = newFrame(c.Function, c.File)
+		}
+	}
+	return waitKind(named[:n])
 }
 
 // identOf tells stacks of different code objects at the same addresses apart.

@@ -13,6 +13,7 @@ type thread struct {
 	slice  bool       // a probe saw it enter a wait; it has not slept since
 	asked  bool       // to drop the GIL, since it last took it
 	wait   wait
+	lock   lockWait
 	holds  *gil       // detail full: the GIL it holds
 	since  trace.Time // detail full: since when
 	tasks  loopTasks

@@ -211,6 +211,7 @@ type bpfThread struct {
 	Slice   uint32
 	Unknown uint16
 	Place   uint16
+	Word    uint64
 }
 
 type bpfUsage struct {

@@ -49,6 +49,18 @@ const (
 	frameSize = int(unsafe.Sizeof(Frame{}))
 )
 
+// What a record says in Op of a lock that is not the GIL, see bpf/wire.h. It does
+// so where Word is 0.
+const (
+	LockAny    = 1 << iota // switch: Tid goes to sleep for the lock at Pc; waking: Tid gave back that for which Peer sleeps
+	LockParked             // in a parking lot; otherwise it is a semaphore
+	LockTimed              // with a time limit
+	LockCommon             // on a word that other processes may sleep on, too
+)
+
+// AboutLock says that the record is about a lock that is not the GIL.
+func (r Record) AboutLock() bool { return r.Word == 0 && r.Op&LockAny != 0 }
+
 // Record is one decoded record. Its slices point into the batch it came from
 // and are valid until the next call of Session.Read with that batch.
 type Record struct {

@@ -59,7 +59,7 @@ func outcomes(tl *analyze.Timeline) Outcomes {
 }
 
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"hog", "convoy", "full", "quiet", "hostile", "family", "nogil", "loops", "executors"} {
+	for _, name := range []string{"hog", "convoy", "full", "quiet", "hostile", "family", "nogil", "loops", "executors", "locks"} {
 		tl := analyze.Build(load(t, name))
 		for ending, form := range forms {
 			t.Run(name+"."+ending, func(t *testing.T) {
@@ -72,6 +72,19 @@ func TestGolden(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestLockProfile: what threads waited for that others hold, and nothing else.
+func TestLockProfile(t *testing.T) {
+	p, err := ProfileNamed("lock_wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	if err := p.Collapsed(&got, analyze.Build(load(t, "locks"))); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, filepath.Join("testdata", "locks.lock.collapsed"), got.Bytes())
 }
 
 func compare(t *testing.T, path string, got []byte) {
@@ -106,7 +119,7 @@ func harmless(t *testing.T, out []byte) {
 
 // TestTextFits: the report is readable in 100 columns.
 func TestTextFits(t *testing.T) {
-	for _, name := range []string{"hog", "convoy", "full", "hostile", "family", "nogil", "loops", "executors"} {
+	for _, name := range []string{"hog", "convoy", "full", "hostile", "family", "nogil", "loops", "executors", "locks"} {
 		var out bytes.Buffer
 		if err := Text(&out, analyze.Analyze(load(t, name)), 10); err != nil {
 			t.Fatal(err)

@@ -26,6 +26,7 @@ var ProfileTypes = []ProfileType{
 	{"gil_blame", "time others waited, by the stack of the holder they waited for", (*analyze.Timeline).BlameStacks, nil},
 	{"gil_hold", "time the GIL was held, by the holder's stack (detail full)", (*analyze.Timeline).HoldStacks, needHolds},
 	{"cpu", "CPU samples", (*analyze.Timeline).CPUStacks, nil},
+	{"lock_wait", "time waited for locks that threads hold, by the waiter's stack", (*analyze.Timeline).LockStacks, nil},
 }
 
 // ErrDetail says that the recording cannot answer at its level of detail.

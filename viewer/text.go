@@ -50,6 +50,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	}
 	p.wrap("", verdict(r))
 	p.trust(r, top)
+	p.deadlocks(r)
 	gils, left := gilRows(r, top)
 	for _, g := range gils {
 		p.gil(r, g, top)
@@ -60,6 +61,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	}
 	p.loops(r, top)
 	p.executors(r, top)
+	p.locks(r, top)
 	p.threads(r, top)
 	p.findings(r, top)
 	p.skipped(r)
@@ -120,6 +122,9 @@ func head(r *analyze.Report, f analyze.Finding) string {
 func costs(f analyze.Finding) string {
 	if strings.HasPrefix(f.Rule, "loop.") {
 		return "a busy loop"
+	}
+	if strings.HasPrefix(f.Rule, "lock.") {
+		return "waiting for locks"
 	}
 	return "waiting"
 }

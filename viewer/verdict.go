@@ -9,6 +9,9 @@ import (
 
 // verdict is the one sentence for who reads no further.
 func verdict(r *analyze.Report) string {
+	if len(r.Deadlocks) > 0 {
+		return deadlockVerdict(r)
+	}
 	var waited, waits int64
 	var worst *analyze.Blame
 	var worstPID int32
@@ -45,6 +48,16 @@ func verdict(r *analyze.Report) string {
 	}
 	return fmt.Sprintf("%s waited %s for the GIL in %s; %s, %s, %s waited for %s.",
 		who, duration(waited), over, part, duration(worst.WaitNS), waiter, at(worst.Holder))
+}
+
+// deadlockVerdict: nothing else matters to a program that stands still.
+func deadlockVerdict(r *analyze.Report) string {
+	d := &r.Deadlocks[0]
+	s := fmt.Sprintf("Deadlock: %s.", deadlockLink(d, d.Cycle[0]))
+	if len(d.Cycle) > 1 {
+		s = fmt.Sprintf("Deadlock of %d threads: %s, and so on in a circle.", len(d.Cycle), deadlockLink(d, d.Cycle[0]))
+	}
+	return s
 }
 
 // worstLoop is what an event loop was kept from its work by, if that cost more than

@@ -28,7 +28,7 @@ func newCheck() *cobra.Command {
 		Short: "Hold a trace against budgets, for CI",
 		Long: `Hold a trace against budgets and exit with 1 if one is breached, 3 if the recording does not
 prove it either way (lost events, cut trace, fewer than 20 waits for a percentile, holds at
-detail waits).
+detail waits). A deadlock that was recorded is always a breach.
 
 Of several processes, a sum is over all of them, a maximum or share is that of the worst GIL, and a percentile
 is that of all waits together, or of one GIL with at least 20 of them if that is worse.
@@ -102,6 +102,9 @@ func (o *checkOptions) run(stdout io.Writer) error {
 	}
 	report := tl.Report()
 	got := viewer.Outcomes{Trace: o.trace}
+	if len(report.Deadlocks) > 0 {
+		got.List = append(got.List, analyze.NoDeadlock.Check(report))
+	}
 	for _, b := range budgets {
 		got.List = append(got.List, b.Check(report))
 	}

@@ -166,6 +166,7 @@ func (t *debugTable) readObjectLayout() objectLayout {
 	o.dictKeys, o.dictValues = t.at("dict_object.ma_keys"), t.at("dict_object.ma_values")
 	o.intSize, o.intDigits = t.at("long_object.lv_tag"), t.at("long_object.ob_digit")
 	o.moduleDict, o.setMask, o.setTable = o.moduleDict+longer, o.setMask+longer, o.setTable+longer
+	o.frameLocals, o.tuple = t.at("interpreter_frame.localsplus"), t.at("tuple_object.ob_item")
 	// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
 	o.cachedKeys = t.at("type_object.size") + 464
 	if t.freeThreaded {

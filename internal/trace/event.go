@@ -39,6 +39,7 @@ type Event struct {
 	CPU   uint16
 	GIL   uint16 // interpreter number; 0 is the main interpreter. Of events of an executor: its number
 	Kind  Kind
+	Lock  LockKind // of what TID waits for, in kinds about locks
 }
 
 // Kind says what an Event is. Append only: text traces name kinds, files do not number them.
@@ -80,6 +81,10 @@ const (
 	ExecutorWaited  // counter: one of them, or of those still there at the end, had waited for at least Arg ns,
 	ExecutorAtMost  // counter: and none for more than Arg ns; 0: not known, one may have come before the recording
 	LoopTasks       // at this moment Arg tasks of TID's loop stood at Stack, what they awaited first; Other: depth in Stack of the frame to name
+	LockWaitBegin   // TID begins to wait for the lock at address Arg, of kind Lock; Stack: the waiter's
+	LockWaitEnd     // TID stops waiting for a lock; Arg: WaitOutcome; Other: who woke it, which for a lock is its last holder
+	LockRelease     // TID woke Other, which waited for the lock at address Arg; Stack: TID's
+	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
 	numKinds
 )
 
@@ -110,6 +115,7 @@ const (
 	WaitTaken   WaitOutcome = iota // the waiter took the GIL
 	WaitExit                       // the thread or its process ended, or execed
 	WaitUnknown                    // the end was not seen (lost events, end of the recording)
+	WaitTimeout                    // nobody woke the waiter (of a lock), which waited with a time limit
 )
 
 // DropReason says why a thread dropped the GIL.

@@ -6,7 +6,7 @@ type rawEvent struct {
 	counter, correlation       uint64
 	stack, flow                uint64
 	other                      int32
-	arg, argText               uint64
+	arg, argText, lockText     uint64
 }
 
 const (
@@ -110,6 +110,8 @@ func (d *decoder) annotation(r *rawEvent, b []byte) {
 		r.stack = num
 	case roleArg:
 		r.arg, r.argText = num, text
+	case roleLock:
+		r.lockText = text
 	}
 }
 
@@ -123,7 +125,7 @@ func (d *decoder) threadEvent(e *Event, r *rawEvent, on Track) {
 		return
 	}
 	s := &wire.specs[e.Kind]
-	if s.other {
+	if s.otherIID != 0 {
 		e.Other = r.other
 	}
 	if s.stack && r.stack < uint64(len(d.t.Stacks)) {
@@ -131,6 +133,9 @@ func (d *decoder) threadEvent(e *Event, r *rawEvent, on Track) {
 	}
 	if s.flowField != 0 {
 		e.Flow = r.flow
+	}
+	if s.lockIID != 0 && r.lockText < firstNameIID {
+		e.Lock = d.names.locks[r.lockText]
 	}
 	d.arg(e, r)
 	*d.events.slot() = *e

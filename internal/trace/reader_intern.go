@@ -34,6 +34,7 @@ type nameTable struct {
 	kinds [firstNameIID][typeInstant + 1]Kind // by name and type of event
 	roles [firstNameIID]role                  // by annotation name
 	enums [firstNameIID][numKinds]int8        // by text; -1: no value of that kind
+	locks [firstNameIID]LockKind              // by text
 }
 
 // role is what an annotation says.
@@ -44,6 +45,7 @@ const (
 	roleOther
 	roleStack
 	roleArg
+	roleLock
 )
 
 func newNameTable() nameTable {
@@ -77,12 +79,14 @@ func (n *nameTable) eventName(iid uint64, name string) {
 func (n *nameTable) annotation(iid uint64, name string) {
 	n.roles[iid] = noRole
 	switch name {
-	case holderField.Key + "_tid":
+	case holderField.Key + "_tid", wokenField.Key + "_tid":
 		n.roles[iid] = roleOther
 	case "site_depth":
 		n.roles[iid] = roleOther
 	case stackField.Key:
 		n.roles[iid] = roleStack
+	case lockField.Key:
+		n.roles[iid] = roleLock
 	}
 	for k := range Specs {
 		if f := Specs[k].field(FieldArg); f != nil && f.Key == name {
@@ -93,6 +97,12 @@ func (n *nameTable) annotation(iid uint64, name string) {
 
 // text notes which enum values a text stands for.
 func (n *nameTable) text(iid uint64, text string) {
+	n.locks[iid] = LockUnknown
+	for v, name := range lockKindNames {
+		if name == text {
+			n.locks[iid] = LockKind(v)
+		}
+	}
 	for k := range Specs {
 		n.enums[iid][k] = -1
 		f := Specs[k].field(FieldArg)

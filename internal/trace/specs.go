@@ -85,6 +85,7 @@ const (
 	FieldArg
 	FieldFlow
 	FieldStack
+	FieldLock
 	numFields
 )
 
@@ -116,7 +117,7 @@ type Spec struct {
 var (
 	cpuModeNames     = []string{ModeKernel: "kernel", ModeUser: "user"}
 	seenAtNames      = []string{SeenWait: "wait", SeenBlock: "block", SeenDrop: "drop"}
-	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown"}
+	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown", WaitTimeout: "timeout"}
 	blockEndNames    = []string{BlockOver: "over", BlockUnknown: "unknown"}
 	blockCauseNames  = []string{CauseUnknown: "unknown", CauseCPU: "cpu", CauseSleep: "sleep", CauseSyscall: "syscall", CauseDNS: "dns",
 		CauseFile: "file", CauseLock: "lock", CauseGIL: "gil", CauseGC: "gc", CauseRunqueue: "runqueue"}
@@ -130,8 +131,11 @@ var (
 	tidField    = Field{Of: FieldTID, Key: "tid"}
 	gilField    = Field{Of: FieldGIL, Key: "gil"}
 	holderField = Field{Of: FieldOther, Key: "holder"}
+	wokenField  = Field{Of: FieldOther, Key: "woken"}
 	flowField   = Field{Of: FieldFlow, Key: "flow"}
 	stackField  = Field{Of: FieldStack, Key: "stack"}
+	lockField   = Field{Of: FieldLock, Key: "lock", Enum: lockKindNames}
+	addressOf   = Field{Of: FieldArg, Key: "address"}
 )
 
 // Specs has one row per kind, and is the only place that knows how a kind
@@ -177,6 +181,14 @@ var Specs = [numKinds]Spec{
 	LoopIterations: loopCounter("loop.iterations", TrackLoopIterations, "iterations", 24),
 	LoopEvents:     loopCounter("loop.events", TrackLoopEvents, "events", 25),
 	LoopLate:       loopCounter("loop.late", TrackLoopLate, "ns", 26),
+	LockWaitBegin: {Name: "lock.wait.begin", Form: FormBegin, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Rank: 6, Fields: []Field{
+		pidField, tidField, addressOf, lockField, stackField}},
+	LockWaitEnd: {Name: "lock.wait.end", Form: FormEnd, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Ends: LockWaitBegin, Rank: 4, Fields: []Field{
+		pidField, tidField, holderField, {Of: FieldArg, Key: "outcome", Enum: waitOutcomeNames}}},
+	LockRelease: {Name: "lock.release", Form: FormInstant, Track: TrackThread, Category: "lock.release", Slice: "lock release", Rank: 3, Fields: []Field{
+		pidField, tidField, wokenField, addressOf, stackField}},
+	Deadlock: {Name: "deadlock", Form: FormInstant, Track: TrackThread, Category: "deadlock", Slice: "deadlock", Rank: 9, Fields: []Field{
+		pidField, tidField, holderField, addressOf, lockField, stackField}},
 
 	ExecutorWorkers: executorCounter("executor.workers", TrackExecutorWorkers, "workers", 27),
 	ExecutorBusy:    executorCounter("executor.busy", TrackExecutorBusy, "workers", 28),
@@ -253,6 +265,8 @@ func (of FieldID) get(e *Event) int64 {
 		return int64(e.Flow)
 	case FieldStack:
 		return int64(e.Stack)
+	case FieldLock:
+		return int64(e.Lock)
 	}
 	return 0
 }
@@ -276,6 +290,8 @@ func (of FieldID) set(e *Event, v int64) bool {
 		e.Flow = uint64(v)
 	case FieldStack:
 		e.Stack = StackID(v)
+	case FieldLock:
+		e.Lock = LockKind(v)
 	}
 	return of.get(e) == v
 }

@@ -51,6 +51,8 @@ type windowThread struct {
 	named      Thread
 	wait, hold openSlice
 	block      openSlice
+	lock       openSlice
+	stuck      openSlice // the Deadlock it is in
 }
 
 // openSlice is a begin whose end has not come. While the segment is read that
@@ -188,6 +190,8 @@ func (x *window) instant(e *Event) {
 		return
 	}
 	switch e.Kind {
+	case Deadlock:
+		x.of(e).thread(e.TID).stuck = openSlice{begin: *e}
 	case ThreadExit:
 		p := x.of(e)
 		delete(p.threads, e.TID)
@@ -207,6 +211,8 @@ func (th *windowThread) slice(begin Kind) *openSlice {
 		return &th.hold
 	case LoopBlockBegin:
 		return &th.block
+	case LockWaitBegin:
+		return &th.lock
 	}
 	return &th.wait
 }
@@ -235,7 +241,9 @@ func (x *window) sliceEnds(e *Event) {
 	if s.begin.Kind != NoKind {
 		x.slice(s, *e)
 	}
-	*s = openSlice{}
+	if *s = (openSlice{}); e.Kind == LockWaitEnd && e.Time <= x.from {
+		th.stuck = openSlice{}
+	}
 }
 
 // slice writes a slice, the part of it that lies in the window.

@@ -157,9 +157,26 @@ func (x *window) closeThread(th *windowThread) {
 	if b := th.block.begin; b.Kind != NoKind {
 		x.slice(&th.block, Event{Kind: LoopBlockEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(BlockUnknown)})
 	}
+	if b := th.lock.begin; b.Kind != NoKind && b.Time < x.to {
+		x.slice(&th.lock, Event{Kind: LockWaitEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(WaitUnknown)})
+	}
+	x.restateDeadlock(th)
 	if b := th.wait.begin; b.Kind != NoKind && b.Time < waitEnd {
 		x.slice(&th.wait, Event{Kind: GILWaitEnd, Time: waitEnd, PID: b.PID, TID: b.TID, GIL: b.GIL, Arg: int64(WaitUnknown)})
 	}
+}
+
+// restateDeadlock says at the window's first moment that a thread is in a
+// deadlock of which the recording told before that.
+func (x *window) restateDeadlock(th *windowThread) {
+	e := th.stuck.begin
+	if e.Kind == NoKind || e.Time >= x.from {
+		return
+	}
+	if e.Time, e.Stack = x.from, 0; th.stuck.portable != nil {
+		e.Stack = internPortable(x.w, th.stuck.portable)
+	}
+	x.write(&e)
 }
 
 // segmentTables translates the ids of one segment into those of a Writer; what
@@ -217,7 +234,7 @@ type portableFrame struct {
 func (x *window) keepStacks() {
 	for _, p := range x.procs {
 		for _, th := range p.threads {
-			for _, s := range [...]*openSlice{&th.wait, &th.hold, &th.block} {
+			for _, s := range [...]*openSlice{&th.wait, &th.hold, &th.block, &th.lock, &th.stuck} {
 				if s.begin.Stack != 0 {
 					s.portable = x.seg.portable(s.begin.Stack)
 					s.begin.Stack = 0

@@ -1,5 +1,7 @@
 package trace
 
+import "strings"
+
 // Interned ids (iids) of what the Specs table itself brings along. Event
 // names: the Kind. Categories, annotation names and enum values: their place
 // in the lists here. Names of threads follow from firstNameIID on.
@@ -9,9 +11,12 @@ const firstNameIID = 64
 const (
 	annHolder    = 1 + iota // name of FieldOther's thread
 	annHolderTID            // its number
-	annStack                // FieldStack, in files without event callstacks
-	annSite                 // FieldOther of a loop's block
-	annFirstArg             // keys of FieldArg follow
+	annWoken                // the same two, where that thread is not the holder
+	annWokenTID
+	annStack    // FieldStack, in files without event callstacks
+	annSite     // FieldOther of a loop's block
+	annLock     // FieldLock
+	annFirstArg // keys of FieldArg follow
 )
 
 // wireSpec is a row of Specs prepared for the writer and the reader.
@@ -21,7 +26,9 @@ type wireSpec struct {
 	// enumIID is the iid of enum value 0 in the table of texts.
 	enumIID          uint64
 	enums            uint64
-	other, stack     bool
+	lockIID          uint64 // of the value 0 of FieldLock; 0: the kind does not use it
+	otherIID         uint64 // annotation name of FieldOther's thread, its number has the next; 0: the kind does not use it
+	stack            bool
 	flowField        uint64 // 0: no flow
 	category, nameID uint64
 }
@@ -29,7 +36,9 @@ type wireSpec struct {
 // wireTable is Specs prepared, with the interned data that it needs.
 type wireTable struct {
 	specs  [numKinds]wireSpec
-	static []byte // InternedData of the names, categories, keys and values
+	static []byte            // InternedData of the names, categories, keys and values
+	texts  map[string]uint64 // iids of the values of enums, of the first one under all of them
+	last   uint64            // iid of a text
 }
 
 var wire = buildWire()
@@ -38,11 +47,12 @@ var wire = buildWire()
 func buildWire() *wireTable {
 	t := &wireTable{}
 	categories, keys := map[string]uint64{}, map[string]uint64{}
-	enums := uint64(1)
+	t.texts = map[string]uint64{}
 	for _, a := range []struct {
 		iid  uint64
 		name string
-	}{{annHolder, "holder"}, {annHolderTID, "holder_tid"}, {annStack, "stack"}, {annSite, "site_depth"}} {
+	}{{annHolder, holderField.Key}, {annHolderTID, holderField.Key + "_tid"}, {annWoken, wokenField.Key}, {annWokenTID, wokenField.Key + "_tid"},
+		{annStack, stackField.Key}, {annSite, "site_depth"}, {annLock, lockField.Key}} {
 		t.intern(fInternedAnnotations, a.iid, a.name)
 	}
 	for k := range Specs {
@@ -62,15 +72,27 @@ func buildWire() *wireTable {
 				keys[f.Key] = annFirstArg + uint64(len(keys))
 				t.intern(fInternedAnnotations, keys[f.Key], f.Key)
 			}
-			w.argIID, w.enumIID, w.enums = keys[f.Key], enums, uint64(len(f.Enum))
-			for _, name := range f.Enum {
-				t.intern(fInternedTexts, enums, name)
-				enums++
-			}
+			w.argIID, w.enumIID, w.enums = keys[f.Key], t.values(f.Enum), uint64(len(f.Enum))
+		}
+		if f := s.field(FieldLock); f != nil {
+			w.lockIID = t.values(f.Enum)
 		}
 		w.prefix = eventPrefix(s.Form, w)
 	}
 	return t
+}
+
+// values interns the values of an enum, once, and returns the iid of the first.
+func (t *wireTable) values(enum []string) uint64 {
+	all := strings.Join(enum, "\x00")
+	if t.texts[all] == 0 && len(enum) > 0 {
+		t.texts[all] = t.last + 1
+		for _, name := range enum {
+			t.last++
+			t.intern(fInternedTexts, t.last, name)
+		}
+	}
+	return t.texts[all]
 }
 
 // intern adds one entry to the static interned data.
@@ -80,7 +102,12 @@ func (t *wireTable) intern(table, iid uint64, text string) {
 
 // fields notes which fields the kind uses.
 func (w *wireSpec) fields(s *Spec) {
-	w.other = s.field(FieldOther) != nil
+	if f := s.field(FieldOther); f != nil {
+		w.otherIID = annHolder
+		if f.Key == wokenField.Key {
+			w.otherIID = annWoken
+		}
+	}
 	w.stack = s.field(FieldStack) != nil
 	if s.field(FieldFlow) != nil {
 		w.flowField = fEventFlowEnd

@@ -15,7 +15,7 @@ func (w *Writer) trackEvent(e *Event) {
 		w.needSite(e.Stack)
 	}
 	var holder uint64
-	if s.other && e.Other != 0 {
+	if s.otherIID != 0 && e.Other != 0 {
 		holder = w.in.needText(w.thread(e.PID, e.Other).nameID)
 	}
 	w.writePending()
@@ -25,10 +25,13 @@ func (w *Writer) trackEvent(e *Event) {
 	b = append(b, s.prefix...)
 	b = appendUint(b, fEventTrack, uuid)
 	if holder != 0 {
-		b = appendAnnotation(b, annHolder, fAnnotationTextIID, holder)
-		b = appendAnnotation(b, annHolderTID, fAnnotationInt, uint64(e.Other))
+		b = appendAnnotation(b, s.otherIID, fAnnotationTextIID, holder)
+		b = appendAnnotation(b, s.otherIID+1, fAnnotationInt, uint64(e.Other))
 	}
 	b = appendEnum(b, s, e.Arg)
+	if s.lockIID != 0 && int(e.Lock) < len(lockKindNames) {
+		b = appendAnnotation(b, annLock, fAnnotationTextIID, s.lockIID+uint64(e.Lock))
+	}
 	if s.stack {
 		b = w.appendStack(b, e.Stack)
 	}

@@ -86,4 +86,10 @@ struct perf_ctx {
 	u64 addr;
 };
 
+/* Futex operations (linux/futex.h) without their flags. */
+#define OP_MASK	       0x7f
+#define OP_WAIT	       0
+#define OP_WAKE	       1
+#define OP_WAIT_BITSET 9
+
 #endif

@@ -23,11 +23,6 @@
 /* How much wider than there the mutex is, behind which switch_cond lies. */
 #define WIDER	       (MUTEX_BYTES - 40)
 
-#define OP_MASK 0x7f
-#define OP_WAIT 0
-#define OP_WAKE 1
-#define OP_WAIT_BITSET 9
-
 /* If regs are those of a futex call on a word of a GIL, note word, op and place. */
 static __always_inline void read_futex(struct target *t, struct task_struct *task, struct rec *r)
 {
@@ -111,7 +106,10 @@ static __always_inline void stacks_at_block(struct target *t, struct scratch *s,
 		return;
 	taking |= th->slice;
 	th->slice = 0;
+	th->word = 0;
 	if (!taking) {
+		if (!mine && !r->word)
+			lock_at_block(t, s, prev, th);
 		if (!mine || r->word)
 			return;
 		th->tstate = r->holder;
@@ -219,6 +217,8 @@ int sched_waking(u64 *ctx)
 			if (*seen_at(t, &s->rec) != s->rec.switches)
 				s->rec.nframes = walk(t, s, thread_of(s->rec.tid), s->rec.holder, 0);
 			*seen_at(t, &s->rec) = ~s->rec.switches; /* a retake does not change the number */
+		} else if (!s->rec.word) {
+			lock_at_waking(t, s, me);
 		}
 	}
 	send_scratch(s);

@@ -36,6 +36,12 @@ enum rec_kind {
 #define F_FOLLOWED F_NEXT  /* FORK: the new process is a target too */
 #define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
+/* rec.op where word is 0: about a lock that is not the GIL. */
+#define LOCK_ANY    (1 << 0) /* SWITCH: tid goes to sleep for the lock at pc (sp is 0); WAKING: tid gave back that for which peer sleeps */
+#define LOCK_PARKED (1 << 1) /* in a parking lot; otherwise it is a semaphore */
+#define LOCK_TIMED  (1 << 2) /* with a time limit */
+#define LOCK_COMMON (1 << 3) /* on a word that other processes may sleep on, too */
+
 #define MAX_FRAMES   64
 #define STACK_BYTES  512
 #define DROP_STACK   256
@@ -72,7 +78,7 @@ struct rec {
 	__u32 switches; /* gil->switch_number, low half */
 	__u16 word;   /* futex word tid sleeps on or wakes, as offset in the GIL; 0: none */
 	__u16 nstack;
-	__u8 op;      /* FUTEX_WAIT (0, 9) or FUTEX_WAKE (1, 10), valid with word */
+	__u8 op;      /* FUTEX_WAIT (0, 9) or FUTEX_WAKE (1, 10) with word; without: LOCK_ bits, or 0 */
 	__u8 place;   /* which of the target's places the GIL's fields are from */
 	__u8 nframes;
 	__u8 hframes;

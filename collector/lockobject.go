@@ -1,0 +1,109 @@
+package collector
+
+import (
+	"gilscope/internal/cpython"
+	"gilscope/internal/trace"
+)
+
+// lockObjects is what is known of the locks of one process: the objects, as far as
+// they could be found, by the address that waiters show.
+type lockObjects struct {
+	known  map[uint64]lockObject
+	states map[int32]cpython.ThreadState // by thread id
+	read   trace.Time                    // when states was read
+	tries  int                           // look-ups that were made in the present second,
+	second trace.Time                    // and which one that is
+}
+
+type lockObject struct {
+	lock cpython.Lock
+	kind trace.LockKind
+	at   trace.Time // when it was looked at
+}
+
+// Limits of looking at locks.
+const (
+	// The memory of a lock that is gone may be another's after this time.
+	believeLock = trace.Time(100e6)
+	// A look-up takes up to some 0.2 ms: this bounds it to a fiftieth of the time.
+	lookUpsPerSecond = 100
+	maxKnownLocks    = 1 << 14
+)
+
+// lockKind tells what object a thread waits for, where its frames do not. What is
+// read is true whenever it is read: the object says that it has this lock.
+func (p *process) lockKind(t *thread, w *lockWait) trace.LockKind {
+	o := p.lockObjects()
+	k, ok := o.known[w.address]
+	if p.py == nil || ok && w.begin-k.at < believeLock || !o.may(w.begin) {
+		return k.kind
+	}
+	k = lockObject{at: w.begin}
+	if l, found := p.lockOf(t, w); found {
+		k.lock, k.kind = l, kindOfType(l.Type)
+	}
+	if len(o.known) >= maxKnownLocks {
+		clear(o.known)
+	}
+	o.known[w.address] = k
+	return k.kind
+}
+
+// lockOf reads the lock that a thread waits for.
+func (p *process) lockOf(t *thread, w *lockWait) (cpython.Lock, bool) {
+	if w.parked {
+		return p.py.Parked(w.address)
+	}
+	ts, ok := p.state(t.tid, w.begin)
+	if !ok {
+		return cpython.Lock{}, false
+	}
+	return p.py.WaitsFor(ts, w.address)
+}
+
+func kindOfType(t cpython.LockType) trace.LockKind {
+	switch t {
+	case cpython.TypeLock:
+		return trace.LockLock
+	case cpython.TypeRLock:
+		return trace.LockRLock
+	case cpython.TypeSimpleQueue:
+		return trace.LockQueue
+	}
+	return trace.LockUnknown
+}
+
+func (p *process) lockObjects() *lockObjects {
+	if p.locks == nil {
+		p.locks = &lockObjects{known: map[uint64]lockObject{}}
+	}
+	return p.locks
+}
+
+// may says whether one more lock may be looked up now.
+func (o *lockObjects) may(at trace.Time) bool {
+	if s := at / 1e9; s != o.second {
+		o.second, o.tries = s, 0
+	}
+	o.tries++
+	return o.tries <= lookUpsPerSecond
+}
+
+// state is the thread state of a thread, as the interpreters' lists have it: not
+// older than the moment, for a thread that has begun since is not in it.
+func (p *process) state(tid int32, at trace.Time) (cpython.ThreadState, bool) {
+	o := p.lockObjects()
+	if ts, ok := o.states[tid]; ok && at-o.read < believeLock {
+		return ts, true
+	}
+	all, err := p.py.ThreadStates()
+	if err != nil {
+		return cpython.ThreadState{}, false
+	}
+	o.states, o.read = map[int32]cpython.ThreadState{}, at
+	for _, ts := range all {
+		o.states[ts.TID] = ts
+	}
+	ts, ok := o.states[tid]
+	return ts, ok
+}

@@ -1,0 +1,132 @@
+package viewer
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"gilscope/analyze"
+)
+
+// maxParties is how many waiters, and how many holders, of a lock are told.
+const maxParties = 3
+
+// deadlocks writes the circles before all else of the locks.
+func (p *page) deadlocks(r *analyze.Report) {
+	for i := range r.Deadlocks {
+		d := &r.Deadlocks[i]
+		p.line("")
+		p.line("Deadlock in process %d", d.PID)
+		for _, c := range d.Cycle {
+			p.wrap("  ", deadlockLink(d, c))
+		}
+	}
+}
+
+func deadlockLink(d *analyze.DeadlockRow, c analyze.DeadlockLink) string {
+	return fmt.Sprintf("%s waits for %s %s, which %s holds", at(analyze.Party{TID: &c.TID, Name: c.Name, Site: c.Site}), c.Kind, c.WaitsFor, d.Holder(c))
+}
+
+// locks writes the table of locks.
+func (p *page) locks(r *analyze.Report, top int) {
+	if len(r.Locks) == 0 {
+		return
+	}
+	p.line("")
+	p.line("Locks")
+	p.line("  %9s  %7s  %9s  %9s  lock", "waited", "waits", "p99", "longest")
+	for i := range r.Locks {
+		if i == top {
+			p.line("  and %s", count(int64(len(r.Locks)-i), "more lock"))
+			break
+		}
+		row := &r.Locks[i]
+		p.line("  %9s  %7d  %9s  %9s  %s", duration(row.WaitNS), row.Waits, maybe(row.WaitP99NS), duration(row.WaitMaxNS), lockName(r, row))
+		p.wrap("             ", "waited: "+waitersOf(row))
+		if s := holdersOf(row); s != "" {
+			p.wrap("             ", s)
+		}
+	}
+}
+
+// lockName is what a lock is, and what of its waits is to be known.
+func lockName(r *analyze.Report, row *analyze.LockRow) string {
+	name := row.Kind
+	if row.Address != nil {
+		name += " " + *row.Address
+	}
+	if !row.Held {
+		name += " (for others to do something)"
+	}
+	if row.TimedOut > 0 {
+		name += fmt.Sprintf(", %d timed out", row.TimedOut)
+	}
+	if row.Open > 0 {
+		name += fmt.Sprintf(", %d whose end was not seen", row.Open)
+	}
+	if several(r) {
+		name += ", " + processName(r, row.PID)
+	}
+	return name
+}
+
+func waitersOf(row *analyze.LockRow) string {
+	var parts []string
+	for i, w := range row.Waiters {
+		if i == maxParties {
+			parts = append(parts, fmt.Sprintf("and %d more", len(row.Waiters)-i))
+			break
+		}
+		parts = append(parts, fmt.Sprintf("%s %s", duration(w.WaitNS), at(w.Party)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// holdersOf says who held the lock, as far as that is known, or who woke its waiters.
+func holdersOf(row *analyze.LockRow) string {
+	list, word, where := row.Holders, "held: ", " until "
+	if !row.Held {
+		list, word, where = row.Wakers, "woken by: ", ": "
+	}
+	var parts []string
+	for i, h := range list {
+		if i == maxParties {
+			parts = append(parts, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		text := party(h.Party)
+		if site := place(h.Site); site != "" {
+			text += where + site
+		}
+		if row.Held {
+			text = duration(h.NS) + " " + text
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return word + strings.Join(parts, "; ")
+}
+
+// markdownLocks are the deadlocks, and the table of locks.
+func markdownLocks(b *bytes.Buffer, r *analyze.Report, top int) {
+	for i := range r.Deadlocks {
+		d := &r.Deadlocks[i]
+		fmt.Fprintf(b, "### Deadlock in process %d\n\n", d.PID)
+		for _, c := range d.Cycle {
+			fmt.Fprintf(b, "- %s\n", markdown(deadlockLink(d, c)))
+		}
+		b.WriteString("\n")
+	}
+	if len(r.Locks) == 0 {
+		return
+	}
+	b.WriteString("### Locks\n\n| waited | waits | p99 | longest | lock | who | because of |\n|---|---|---|---|---|---|---|\n")
+	for i := range r.Locks[:min(len(r.Locks), top)] {
+		row := &r.Locks[i]
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n", duration(row.WaitNS), row.Waits, maybe(row.WaitP99NS), duration(row.WaitMaxNS),
+			markdown(lockName(r, row)), markdown(waitersOf(row)), markdown(holdersOf(row)))
+	}
+	b.WriteString("\n")
+}
