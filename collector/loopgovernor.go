@@ -10,18 +10,27 @@ import (
 
 // loopGovernor keeps what the tracepoints of system calls cost below the share of
 // time that probes may cost. They slow down every call of the machine, so what
-// counts is the CPU that makes the most. Above that no loop is watched for a
-// while; the trace says so. Programs on single functions of the kernel cost
-// others nothing, and are not governed.
+// counts is the CPU that makes the most. Calls are counted for a moment now and then,
+// as counting costs, too. Above the budget no loop is watched for a while; the trace
+// says so. Programs on single functions of the kernel cost others nothing, and are
+// not governed.
 type loopGovernor struct {
-	begun time.Time     // of the watch
-	since time.Time     // begin of the present window, or of the time without
-	calls []uint64      // by CPU, then
-	off   trace.Time    // since when no loop is watched; 0: they are
-	pause time.Duration // how long to go without next time
-	rate  float64       // calls a second of that CPU, and
-	cost  time.Duration // what one cost, when it was too much
+	begun    time.Time     // of the watch; zero: there is none
+	since    time.Time     // begin of the present count, end of the last one, or begin of the time without
+	counting bool          // calls are counted now
+	before   []callCounts  // by CPU, when that began
+	off      trace.Time    // since when no loop is watched; 0: they are
+	pause    time.Duration // how long to go without next time
+	rate     float64       // calls a second of that CPU, and
+	cost     time.Duration // what one cost at the mean, when it was too much
 }
+
+// callCounts are the system calls of a CPU, and the waits of which loops may make
+// among them.
+type callCounts struct{ calls, waits uint64 }
+
+// recount is how long after a count of system calls the next one begins.
+const recount = time.Second
 
 // governLoops ends or begins the watch over loops, where that is due.
 func (s *session) governLoops() error {
@@ -32,37 +41,69 @@ func (s *session) governLoops() error {
 		}
 		return nil
 	}
-	long := window
-	if time.Since(g.begun) < window {
-		long = trial
-	}
 	cost, _ := s.probes.CallCost()
-	if s.o.Detail != probes.Auto || cost == 0 || time.Since(g.since) < long {
+	if s.o.Detail != probes.Auto || cost == (probes.CallCost{}) {
+		g.begun, g.counting = time.Time{}, false
+		return nil
+	}
+	if g.begun.IsZero() {
+		g.begun, g.since = time.Now(), time.Time{}
+	}
+	if g.counting {
+		return s.endCallCount(cost)
+	}
+	if time.Since(g.since) >= recount {
+		return s.beginCallCount()
+	}
+	return nil
+}
+
+func (s *session) beginCallCount() error {
+	if err := s.probes.CountCalls(true); err != nil {
+		return err
+	}
+	counts, err := s.probes.Counts()
+	if err != nil {
+		return err
+	}
+	g := &s.loopGovernor
+	g.before = g.before[:0]
+	for _, c := range counts {
+		g.before = append(g.before, callCounts{c.Calls, c.Waits})
+	}
+	g.counting, g.since = true, time.Now()
+	return nil
+}
+
+// endCallCount ends a count that was long enough, and leaves the loops if their
+// tracepoints cost a CPU too much.
+func (s *session) endCallCount(cost probes.CallCost) error {
+	g := &s.loopGovernor
+	span := time.Since(g.since)
+	if span < trial {
 		return nil
 	}
 	counts, err := s.probes.Counts()
 	if err != nil {
 		return err
 	}
-	span := time.Since(g.since).Seconds()
-	known := len(g.calls) == len(counts)
-	g.since, g.rate, g.cost = time.Now(), 0, cost
-	for i, c := range counts {
-		if known {
-			g.rate = max(g.rate, float64(c.Calls-g.calls[i])/span)
-		} else {
-			g.calls = append(g.calls, 0)
+	g.counting, g.since = false, time.Now()
+	if err := s.probes.CountCalls(false); err != nil {
+		return err
+	}
+	var dear time.Duration
+	for i, c := range counts[:min(len(counts), len(g.before))] {
+		calls, waits := c.Calls-g.before[i].calls, c.Waits-g.before[i].waits
+		took := time.Duration(calls-min(waits, calls))*cost.Any + time.Duration(waits)*cost.Wait
+		if took > dear {
+			dear, g.rate, g.cost = took, float64(calls)/span.Seconds(), took/time.Duration(calls)
 		}
-		g.calls[i] = c.Calls
 	}
 	switch {
-	case !known:
-		g.begun = g.since
+	case float64(dear) > float64(span)*s.o.MaxOverhead:
+		s.leaveLoops()
 	case time.Since(g.begun) >= calm:
 		g.pause = 0
-	}
-	if known && g.rate*g.cost.Seconds() > s.o.MaxOverhead {
-		s.leaveLoops()
 	}
 	return nil
 }
@@ -77,7 +118,7 @@ func (s *session) leaveLoops() {
 			s.d.loopEnds(p, t, at)
 		}
 	}
-	g.off, g.calls, g.pause = at, nil, min(max(2*g.pause, firstTry), lastTry)
+	g.off, g.begun, g.pause = at, time.Time{}, min(max(2*g.pause, firstTry), lastTry)
 	if g.pause == firstTry {
 		s.prog.note(s.o.Words, fmt.Sprintf("event loops are watched part of the time only: a CPU makes %.0f system calls a second, which then cost %v more each: see --max-overhead", g.rate, g.cost))
 	}
@@ -106,8 +147,8 @@ func (s *session) tellLoopsOff(at trace.Time) {
 
 // sayCalls tells how the waits of loops are seen.
 func (s *session) sayCalls() {
-	if cost, why := s.probes.CallCost(); cost > 0 {
-		fmt.Fprintf(s.o.Words, "event loops by the tracepoints of all system calls, %v each, for this kernel refuses better: %v\n", cost, why)
+	if cost, why := s.probes.CallCost(); cost.Any > 0 {
+		fmt.Fprintf(s.o.Words, "event loops by tracepoints, which add %v to each system call and %v to the wait of a loop, for this kernel refuses better: %v\n", cost.Any, cost.Wait, why)
 	} else {
 		fmt.Fprintln(s.o.Words, "event loops by the functions of the system calls they wait in")
 	}

@@ -4,23 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // calls are the programs on the system calls by which loops wait. They stand on the
 // kernel's functions behind those calls alone, so that others cost nothing; where
 // that cannot be (no BPF trampolines, as on arm64 before Linux 6.4; a kernel
-// without BTF of them), on the tracepoints of all system calls.
+// without BTF of them), on the tracepoints of those calls, which slow down all a
+// little; and where those cannot be reached, on the tracepoints of all.
 type calls struct {
 	loaded map[string][]*ebpf.Program // for functions, by call
 	why    error                      // what keeps functions from having programs
-	on     map[string]bool            // functions that have them now
-	all    bool                       // the tracepoints have them now
-	cost   time.Duration              // what those add to each call
+	whyAll error                      // and what keeps their tracepoints from it
+	on     map[string]bool            // calls that have programs now, each on its own
+	all    bool                       // the tracepoints of all calls have them now
+	cost   CallCost
+	count  closer // the counting of calls, while it goes on
 	links  []closer
 }
 
@@ -63,6 +64,9 @@ func (c *calls) add(nr int32, s *Session) error {
 	if c.all {
 		return nil
 	}
+	if c.on == nil {
+		c.on = map[string]bool{}
+	}
 	names := callsFor(nr)
 	if c.why == nil {
 		c.why = c.load(names, s)
@@ -73,7 +77,7 @@ func (c *calls) add(nr int32, s *Session) error {
 		}
 	}
 	if c.why != nil {
-		return c.tracepoints(s)
+		return c.tracepoints(nr, names, s)
 	}
 	return nil
 }
@@ -94,7 +98,7 @@ func (c *calls) load(names []string, s *Session) error {
 		return err
 	}
 	if c.loaded == nil {
-		c.loaded, c.on = map[string][]*ebpf.Program{}, map[string]bool{}
+		c.loaded = map[string][]*ebpf.Program{}
 	}
 	for _, name := range missing {
 		c.loaded[name] = loaded[name]
@@ -154,39 +158,15 @@ func (s *Session) programsFor(calls []string) (map[string][]*ebpf.Program, error
 	return out, nil
 }
 
-// tracepoints attaches to all system calls of the machine, and takes off what is
-// attached to single ones.
-func (c *calls) tracepoints(s *Session) error {
-	if err := c.leave(); err != nil {
-		return err
-	}
-	before := shortest(anyCall, 0)
-	for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			return errors.Join(fmt.Errorf("attach %s: %w: event loops are not recorded", p, permission(err)), c.leave())
-		}
-		c.links = append(c.links, l)
-	}
-	c.all, c.cost = true, max(shortest(anyCall, 0)-before, 0)
-	return nil
-}
-
-// anyCall makes a system call that does next to nothing.
-func anyCall(uintptr) { unix.Getppid() }
-
-// CallCost is what the programs add to every system call of the machine, and why
-// they have to; 0: nothing.
-func (s *Session) CallCost() (cost time.Duration, why error) { return s.calls.cost, s.calls.why }
-
 // leave takes the programs off the system calls.
 func (c *calls) leave() error {
 	var errs []error
 	for _, l := range c.links {
 		errs = append(errs, l.Close())
 	}
+	errs = append(errs, c.endCount())
 	clear(c.on)
-	c.links, c.all, c.cost = nil, false, 0
+	c.links, c.all, c.cost = nil, false, CallCost{}
 	return errors.Join(errs...)
 }
 

@@ -143,10 +143,16 @@ func (s *Session) ForgetLoop(tid int32) {
 // LoopCost is how long the programs on system calls ran, and how often, while
 // MeasureRunTime is on.
 func (s *Session) LoopCost() (ran time.Duration, runs uint64) {
-	for _, p := range append([]*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn}, s.calls.programs()...) {
+	for _, p := range s.loopPrograms() {
 		if st, err := p.Stats(); err == nil {
 			ran, runs = ran+st.Runtime, runs+st.RunCount
 		}
 	}
 	return ran, runs
+}
+
+// loopPrograms are all programs that system calls may run.
+func (s *Session) loopPrograms() []*ebpf.Program {
+	o := &s.objs
+	return append(s.calls.programs(), o.LoopWaits, o.LoopGoesOn, o.LoopWaitsHere, o.LoopGoesOnHere, o.CountCalls)
 }

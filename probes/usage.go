@@ -106,7 +106,7 @@ func (s *Session) MeasureRunTime() (io.Closer, error) {
 // rises only while MeasureRunTime is on.
 func (s *Session) RunTime() time.Duration {
 	var sum time.Duration
-	for _, p := range append(append(s.always(), s.objs.CpuSample, s.objs.LoopWaits, s.objs.LoopGoesOn), s.calls.programs()...) {
+	for _, p := range append(append(s.always(), s.objs.CpuSample), s.loopPrograms()...) {
 		if st, err := p.Stats(); err == nil {
 			sum += st.Runtime
 		}

@@ -230,7 +230,8 @@ struct counts {
 	__u64 last_lost;  /* and when the last one */
 	__u32 look;       /* at which look of the reader that was */
 	__u32 pad;
-	__u64 calls;      /* system calls, while their tracepoints are in use */
+	__u64 calls;      /* system calls, while they are counted, */
+	__u64 waits;      /* and those that may be a loop's among them */
 };
 
 #endif
