@@ -72,6 +72,16 @@ func (p *Process) isQueue(object uint64) bool {
 	return len(name) > 8 && strings.HasPrefix(string(TypeSimpleQueue), name)
 }
 
+// StillIs says whether a lock that was found by its semaphore is there still, which
+// is much less to read than looking for it.
+func (p *Process) StillIs(l Lock) bool {
+	if l.Object == 0 || l.word == 0 {
+		return false
+	}
+	now, ok := p.lockObject(l.Object)
+	return ok && now.Type == l.Type && now.word == l.word && p.refers(l.Object)
+}
+
 // hasWord says whether a SimpleQueue has that semaphore (up to 3.12).
 func (p *Process) hasWord(object, semaphore uint64) bool {
 	for _, v := range p.slots(object+p.header(), queueBytes/8) {
