@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"gilscope/internal/testapt"
 )
 
 // kernel is one to boot.
@@ -28,16 +30,20 @@ func (k kernel) vmlinuz(cache string, a arch) (string, error) {
 	return filepath.Join(dir, "vmlinuz"), err
 }
 
-func (a arch) fillKernel(s source, target string) error {
-	names, err := s.kernelPackages(a)
+func (a arch) fillKernel(s testapt.Suite, target string) error {
+	names, err := a.kernelPackages(s)
 	if err != nil {
 		return err
 	}
-	if _, err := s.apt("apt-get", append([]string{"-qq", "download"}, names...)...); err != nil {
+	if _, err := s.Run("", "apt-get", append([]string{"-qq", "download"}, names...)...); err != nil {
 		return err
 	}
-	root := filepath.Join(s.dir, "root")
-	if err := s.unpack(root, "*.deb"); err != nil {
+	root := filepath.Join(s.Dir, "root")
+	debs, err := filepath.Glob(filepath.Join(s.Dir, "*.deb"))
+	if err != nil {
+		return err
+	}
+	if err := testapt.Unpack(root, debs); err != nil {
 		return err
 	}
 	var found []string
@@ -55,10 +61,10 @@ func (a arch) fillKernel(s source, target string) error {
 }
 
 // kernelPackages follows dependencies to the packages with the kernel.
-func (s source) kernelPackages(a arch) ([]string, error) {
+func (a arch) kernelPackages(s testapt.Suite) ([]string, error) {
 	var names []string
 	for todo := []string{a.kernel}; len(todo) > 0; todo = todo[1:] {
-		out, err := s.apt("apt-cache", "depends", todo[0])
+		out, err := s.Run("", "apt-cache", "depends", todo[0])
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"gilscope/internal/testapt"
 	"gilscope/internal/testkernel"
 )
 
@@ -33,8 +34,8 @@ type emulator struct {
 }
 
 func emulatorOf(cache string, a arch) (emulator, error) {
-	dir, err := cached(cache, "qemu-"+a.name, "trixie", hostArch, func(s source, target string) error {
-		return s.install(target, a.qemu)
+	dir, err := cached(cache, "qemu-"+a.name, "trixie", hostArch, func(s testapt.Suite, target string) error {
+		return install(s, target, a.qemu)
 	})
 	return emulator{a, dir}, err
 }
@@ -67,7 +68,7 @@ func (m machine) run() ([]testkernel.Step, error) {
 	// As low as can be: others may be measuring.
 	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "19"}, m.emulator.command(m.arguments(console, lines)...)...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if _, err := output(cmd); err != nil {
+	if _, err := testapt.Output(cmd); err != nil {
 		return nil, fmt.Errorf("the machine: %w; its console is in %s", err, console)
 	}
 	text, err := os.ReadFile(lines)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"gilscope/internal/testapt"
 	"gilscope/internal/testkernel"
 	"gilscope/internal/testpy"
 )
@@ -51,7 +52,7 @@ func makeRoot(a arch, out, work, cache string) error {
 }
 
 // fillRoot makes what there is of Debian in the root folder.
-func fillRoot(s source, target string) error {
+func fillRoot(s testapt.Suite, target string) error {
 	// The folders are links in Debian, made by a package that nothing depends on.
 	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} {
 		if err := os.MkdirAll(filepath.Join(target, "usr", dir), 0o755); err != nil {
@@ -61,7 +62,7 @@ func fillRoot(s source, target string) error {
 			return err
 		}
 	}
-	return s.install(target, "python3")
+	return install(s, target, "python3")
 }
 
 // unneeded would only fill the guest's memory.
@@ -75,6 +76,6 @@ func notNeeded(path string) bool { return unneeded.MatchString(path) }
 func (a arch) build(out, pkg string) error {
 	cmd := exec.Command("go", "build", "-o", out, pkg)
 	cmd.Dir, cmd.Env = testpy.Tree(), append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+a.name)
-	_, err := output(cmd)
+	_, err := testapt.Output(cmd)
 	return err
 }

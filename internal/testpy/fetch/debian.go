@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"gilscope/internal/testapt"
 	"gilscope/internal/testpy"
 )
 
@@ -15,8 +16,8 @@ import (
 func debianRoot(version string) func(*fetcher, string) error {
 	return func(f *fetcher, name string) error {
 		return f.place(name, func(temp string) error {
-			return f.apt.first(func(s suite) error {
-				packages, err := s.packages(version)
+			return f.apt.first(func(s testapt.Suite) error {
+				packages, err := s.Download(filepath.Join(s.Dir, "cache/archives-"+version), "python"+version+"-minimal", "libpython"+version+"-stdlib")
 				if err != nil {
 					return err
 				}
@@ -24,21 +25,6 @@ func debianRoot(version string) func(*fetcher, string) error {
 			})
 		})
 	}
-}
-
-// packages gets the package files of a Python and of all it depends on; apt
-// believes that nothing is installed.
-func (s suite) packages(version string) ([]string, error) {
-	into := filepath.Join(s.dir, "cache/archives-"+version)
-	if err := os.MkdirAll(filepath.Join(into, "partial"), 0o755); err != nil {
-		return nil, err
-	}
-	_, err := s.apt("", "-o", "Dir::Cache::archives="+into, "install", "--yes", "--download-only", "--no-install-recommends",
-		"python"+version+"-minimal", "libpython"+version+"-stdlib")
-	if err != nil {
-		return nil, err
-	}
-	return filepath.Glob(filepath.Join(into, "*.deb"))
 }
 
 // fillRoot unpacks package files. What their maintainers' scripts would do is
@@ -59,10 +45,10 @@ func fillRoot(root, version string, packages []string) error {
 		}
 	}
 	var names strings.Builder
+	if err := testapt.Unpack(root, packages); err != nil {
+		return err
+	}
 	for _, file := range packages {
-		if _, err := run("", "dpkg", "-x", file, root); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(file), err)
-		}
 		fmt.Fprintln(&names, filepath.Base(file))
 	}
 	if err := precompile(root, version); err != nil {
@@ -80,6 +66,6 @@ func precompile(root, version string) error {
 		"--library-path", filepath.Join(root, "usr/lib/x86_64-linux-gnu"), filepath.Join(root, "usr/bin/python"+version),
 		"-m", "compileall", "-q", "-s", root, "-p", "/", filepath.Join(root, "usr/lib/python"+version))
 	cmd.Env = append(os.Environ(), "PYTHONHOME="+filepath.Join(root, "usr"))
-	_, err := output(cmd, "")
+	_, err := testapt.Output(cmd)
 	return err
 }

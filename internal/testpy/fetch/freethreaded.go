@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"gilscope/internal/testapt"
 )
 
 // disabled are the extension modules that no test imports: they cost
@@ -65,8 +67,8 @@ func checkFree(prefix, version string) error {
 // source gets and unpacks the source of that version, from the first suite that
 // still has it.
 func (f *fetcher) source(work, version string) error {
-	return f.apt.first(func(s suite) error {
-		if _, err := s.apt(work, "source", "--download-only", "--tar-only", "python"+version); err != nil {
+	return f.apt.first(func(s testapt.Suite) error {
+		if _, err := s.Run(work, "apt-get", "-qq", "source", "--download-only", "--tar-only", "python"+version); err != nil {
 			return err
 		}
 		tarballs, err := filepath.Glob(filepath.Join(work, "*.orig.tar.*"))

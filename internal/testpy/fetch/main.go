@@ -7,16 +7,15 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"gilscope/internal/testapt"
 	"gilscope/internal/testpy"
 )
 
@@ -108,19 +107,9 @@ func (f *fetcher) place(name string, fill func(temp string) error) error {
 	return os.Rename(temp, target)
 }
 
-// run runs a command in a folder and returns its output; a failure says what
-// the command said last.
+// run runs a command in a folder and returns its output.
 func run(dir, program string, args ...string) (string, error) {
-	return output(exec.Command(program, args...), dir)
-}
-
-func output(cmd *exec.Cmd, dir string) (string, error) {
-	var stderr bytes.Buffer
-	cmd.Dir, cmd.Stderr = dir, &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		said := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-		return "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, strings.Join(said[max(0, len(said)-5):], "\n"))
-	}
-	return string(out), nil
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	return testapt.Output(cmd)
 }
