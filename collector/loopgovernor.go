@@ -147,9 +147,14 @@ func (s *session) tellLoopsOff(at trace.Time) {
 
 // sayCalls tells how the waits of loops are seen.
 func (s *session) sayCalls() {
-	if cost, why := s.probes.CallCost(); cost.Any > 0 {
-		fmt.Fprintf(s.o.Words, "event loops by tracepoints, which add %v to each system call and %v to the wait of a loop, for this kernel refuses better: %v\n", cost.Any, cost.Wait, why)
-	} else {
+	cost, why := s.probes.CallCost()
+	which := "single"
+	if cost.All {
+		which = "all"
+	}
+	if why == nil {
 		fmt.Fprintln(s.o.Words, "event loops by the functions of the system calls they wait in")
+	} else {
+		fmt.Fprintf(s.o.Words, "event loops by the tracepoints of %s calls, which add %v to each call of the machine and %v to the wait of a loop: %v\n", which, cost.Any, cost.Wait, why)
 	}
 }

@@ -2,6 +2,7 @@ package livetest
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,5 +51,50 @@ func TestLoopBudget(t *testing.T) {
 		if err := p.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// sleepyLoop is a loop that sleeps 100 ms in each of its iterations, and says so.
+const sleepyLoop = `
+import asyncio, os, sys, threading, time
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+async def main():
+    while True:
+        time.sleep(0.1)
+        await asyncio.sleep(0.02)
+print("ready", flush=True)
+asyncio.run(main())
+`
+
+// TestLoopsByEachWay: loops are seen by root, who can read tracefs, and by who only
+// has the capabilities, and each time the recorder says how.
+func TestLoopsByEachWay(t *testing.T) {
+	for _, c := range []struct {
+		g   grant
+		way string // where the kernel's functions cannot be had
+	}{{grant{root: true}, "event loops by the tracepoints of single calls"}, {grant{names: []string{"BPF", "PERFMON"}}, "event loops by the tracepoints of all calls"}} {
+		t.Run(c.g.String(), steady(func(t testing.TB) {
+			p := startAs(t, nobody, sleepyLoop)
+			path := filepath.Join(dirOf(t, nobody), "t.pftrace")
+			o := c.g.run(t, "record", "-v", "--max-overhead", "50%", "-d", "1500ms", "-o", path, "-p", fmt.Sprint(p.PID))
+			if err := p.Stop(); err != nil {
+				t.Error(err)
+			}
+			if o.code != 0 {
+				t.Fatalf("record ended with %d: %s", o.code, o.stderr)
+			}
+			if !strings.Contains(o.stderr, "event loops by the functions") && !strings.Contains(o.stderr, c.way) {
+				t.Errorf("it does not say %q:\n%s", c.way, o.stderr)
+			}
+			loops := analyze.Analyze(readTrace(t, path)).Loops
+			if len(loops) != 1 || len(loops[0].Blocks) < 10 {
+				t.Fatalf("%d loops: %+v", len(loops), loops)
+			}
+			for _, b := range loops[0].Blocks {
+				if b.Cause != "sleep" || b.DurationNS < 100e6 || b.DurationNS > 150e6 {
+					t.Errorf("a block of %.3f ms: %s", ms(b.DurationNS), b.Cause)
+				}
+			}
+		}))
 	}
 }

@@ -18,6 +18,7 @@ import (
 type CallCost struct {
 	Any  time.Duration // to each call of the machine
 	Wait time.Duration // to the wait of a loop
+	All  bool          // the tracepoints are those of all calls
 }
 
 // CallCost is what watching loops costs now, and why it costs others something.
@@ -47,7 +48,7 @@ func (c *calls) tracepoints(nr int32, names []string, s *Session) error {
 	}
 	if first || c.all {
 		after := s.timeCalls(nr)
-		c.cost = CallCost{max(after.Any-before.Any, 1), max(after.Wait-before.Wait, 1)}
+		c.cost = CallCost{max(after.Any-before.Any, 1), max(after.Wait-before.Wait, 1), c.all}
 	}
 	return nil
 }
@@ -105,7 +106,7 @@ func (s *Session) timeCalls(nr int32) CallCost {
 	loop := Loop{Nr: ownNumber(nr), Fd: -1, On: 1, Told: LoopTold{Since: boottime()}}
 	_ = s.objs.Loops.Update(tid, &loop, ebpf.UpdateAny) // if that fails, the wait seems a little cheaper
 	defer s.objs.Loops.Delete(tid)
-	return CallCost{shortest(func(uintptr) { unix.Getppid() }, 0), shortest(wait, 0)}
+	return CallCost{Any: shortest(func(uintptr) { unix.Getppid() }, 0), Wait: shortest(wait, 0)}
 }
 
 // emptyWait makes a function that waits for nothing, for no time, by a system call.
