@@ -31,6 +31,7 @@ func (p *page) loops(r *analyze.Report, top int) {
 		p.line("  not watched for %s of the %s: it costs system calls more than --max-overhead", duration(off), duration(r.Recording.DurationNS))
 	}
 	for i := range r.Loops[:min(len(r.Loops), top)] {
+		p.lag(r, &r.Loops[i])
 		p.blocks(r, &r.Loops[i], top)
 		p.tasks(r, &r.Loops[i], top)
 	}
