@@ -1,0 +1,119 @@
+"""A server on the loop that argv[1] names (asyncio, uvloop), which is kept from its work for 80 ms again and again, and clients in processes of
+their own: one that asks and waits for the answer, one that sends three packets in a row, and one that connects anew each time; over TCP, or with argv[2]
+unix over a socket of that family. Each packet says when it was sent. Prints "ready"; at the end of stdin it ends, and prints as its last line when
+each read got its data, and when the first packet of it was sent: JSON, in nanoseconds of CLOCK_BOOTTIME. What a client's stamp is early by, and the
+server's late, is in these times, so a lag is at most what they say."""
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+
+PACKET = 8
+BLOCK_EVERY = 0.25  # seconds
+
+
+def clock():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def stamp():
+    return clock().to_bytes(PACKET, "little")
+
+
+def connect(address):
+    s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    s.connect(address)
+    if s.family == socket.AF_INET:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def asks(address):
+    s = connect(address)
+    while True:
+        s.send(stamp())
+        if not s.recv(1):
+            return
+        time.sleep(0.003)
+
+
+def bursts(address):
+    s = connect(address)
+    while True:
+        for _ in range(3):
+            s.send(stamp())
+            time.sleep(0.011)
+        if not s.recv(64):
+            return
+
+
+def connects(address):
+    while True:
+        with connect(address) as s:
+            s.send(stamp())
+            if not s.recv(1):
+                return
+        time.sleep(0.007)
+
+
+def fork(client, address):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            client(address)
+        except OSError:
+            pass  # the server is gone
+        os._exit(0)
+    return pid
+
+
+reads = []
+
+
+class Server(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        reads.append((clock(), int.from_bytes(data[:PACKET], "little")))
+        self.transport.write(b"x")
+
+
+async def serve(listening, ended):
+    loop = asyncio.get_running_loop()
+    make = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+    await make(Server, sock=listening)
+    print("ready", flush=True)
+    while not ended.is_set():
+        await asyncio.sleep(BLOCK_EVERY)
+        time.sleep(0.08)
+
+
+if len(sys.argv) > 2 and sys.argv[2] == "unix":
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(os.path.join(tempfile.mkdtemp(), "lag"))
+    listening.listen()
+else:
+    listening = socket.create_server(("127.0.0.1", 0))
+clients = [fork(c, listening.getsockname()) for c in (asks, bursts, connects)]
+if sys.argv[1] == "uvloop":
+    import uvloop
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+ended = threading.Event()
+
+
+def wait_for_end():
+    sys.stdin.read()
+    ended.set()
+
+
+threading.Thread(target=wait_for_end, daemon=True).start()
+asyncio.run(serve(listening, ended))
+for pid in clients:
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+print(json.dumps({"schema": "gilscope.lag/v1", "pid": os.getpid(), "reads": reads}), flush=True)
