@@ -58,7 +58,7 @@ type bpfSockLag struct {
 
 type bpfSockLagPort struct {
 	_    structs.HostLayout
-	Net  uint64
+	At   uint64
 	Port uint64
 }
 

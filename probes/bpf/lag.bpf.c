@@ -11,6 +11,7 @@
  * the thread of a loop has read from, connected or made listen. What comes in on a
  * TCP port that a loop has read from is asked about before it is accepted: the
  * kernel copies the storage of the listening socket to each connection it makes.
+ * Of Unix sockets, which are not made so, each is looked up by its address.
  */
 #include "kernel.h"
 #include "wire.h"
@@ -39,7 +40,12 @@ struct udp_sock {
 	struct sk_buff_head reader_queue;
 } CORE;
 
+struct unix_sock {
+	void *addr;
+} CORE;
+
 /* The kernel's own numbers, include/linux/socket.h and include/net/tcp_states.h. */
+#define FAMILY_UNIX    1
 #define FAMILY_INET    2
 #define FAMILY_INET6   10
 #define PROTOCOL_TCP   6
@@ -60,10 +66,11 @@ struct {
 	__type(value, struct arrival);
 } arrivals SEC(".maps");
 
-/* A TCP port from which a loop has read. */
+/* Where a socket is bound: of a connection that is where the listening one is. Pointers
+ * are only compared; one that is another thing's by now makes us ask about too much. */
 struct lag_port {
-	u64 net; /* the network namespace; only compared */
-	u64 port;
+	u64 at;   /* TCP: the network namespace; Unix: the address; 0: nowhere */
+	u64 port; /* of TCP */
 };
 
 struct {
@@ -80,9 +87,14 @@ static __always_inline bool is_inet(struct sock *sk)
 
 static __always_inline struct lag_port port_of(struct sock *sk)
 {
-	struct lag_port p = {.port = sk->__sk_common.skc_num};
+	struct lag_port p = {};
 
-	bpf_core_read(&p.net, sizeof(p.net), &sk->__sk_common.skc_net.net);
+	if (is_inet(sk) && sk->sk_protocol == PROTOCOL_TCP) {
+		p.port = sk->__sk_common.skc_num;
+		bpf_core_read(&p.at, sizeof(p.at), &sk->__sk_common.skc_net.net);
+	} else if (sk->__sk_common.skc_family == FAMILY_UNIX) {
+		bpf_core_read(&p.at, sizeof(p.at), &((struct unix_sock *)sk)->addr);
+	}
 	return p;
 }
 
@@ -171,11 +183,14 @@ int lag_ready(u64 *ctx)
 			a->since = bpf_ktime_get_boot_ns();
 		return 0;
 	}
-	if (!listens || !is_inet(sk))
+	if (!listens && sk->__sk_common.skc_family != FAMILY_UNIX)
 		return 0;
 	p = port_of(sk);
-	if (bpf_map_lookup_elem(&lag_ports, &p))
-		ask_about(sk);
+	if (!p.at || !bpf_map_lookup_elem(&lag_ports, &p))
+		return 0;
+	a = ask_about(sk);
+	if (a && !listens)
+		a->since = bpf_ktime_get_boot_ns();
 	return 0;
 }
 
@@ -200,10 +215,9 @@ int lag_read(u64 *ctx)
 		if (!lag)
 			return 0;
 		a = ask_about(sk);
-		if (a && is_inet(sk) && sk->sk_protocol == PROTOCOL_TCP) {
-			p = port_of(sk);
+		p = port_of(sk);
+		if (p.at)
 			bpf_map_update_elem(&lag_ports, &p, &one, BPF_ANY);
-		}
 	}
 	if (!a)
 		return 0;

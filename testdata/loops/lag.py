@@ -1,8 +1,8 @@
 """A server on the loop that argv[1] names (asyncio, uvloop), which is kept from its work for 80 ms again and again, and clients in processes of
 their own: one that asks and waits for the answer, one that sends three packets in a row, and one that connects anew each time; over TCP, or with argv[2]
 unix over a socket of that family. Each packet says when it was sent. Prints "ready"; at the end of stdin it ends, and prints as its last line when
-each read got its data, and when the first packet of it was sent: JSON, in nanoseconds of CLOCK_BOOTTIME. What a client's stamp is early by, and the
-server's late, is in these times, so a lag is at most what they say."""
+each read got its data, and when the first packet of it was sent, and of sends that took long their begins and ends: JSON, in nanoseconds of CLOCK_BOOTTIME.
+What a server's stamp is late by is in these times."""
 import asyncio
 import json
 import os
@@ -14,14 +14,19 @@ import time
 
 PACKET = 8
 BLOCK_EVERY = 0.25  # seconds
+LONG = 200000  # a send that takes longer was interrupted, ns
 
 
 def clock():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def stamp():
-    return clock().to_bytes(PACKET, "little")
+def send(s):
+    begin = clock()
+    s.send(begin.to_bytes(PACKET, "little"))
+    end = clock()
+    if end - begin > LONG:
+        os.write(long_sends[1], begin.to_bytes(8, "little") + end.to_bytes(8, "little"))
 
 
 def connect(address):
@@ -35,7 +40,7 @@ def connect(address):
 def asks(address):
     s = connect(address)
     while True:
-        s.send(stamp())
+        send(s)
         if not s.recv(1):
             return
         time.sleep(0.003)
@@ -45,7 +50,7 @@ def bursts(address):
     s = connect(address)
     while True:
         for _ in range(3):
-            s.send(stamp())
+            send(s)
             time.sleep(0.011)
         if not s.recv(64):
             return
@@ -54,7 +59,7 @@ def bursts(address):
 def connects(address):
     while True:
         with connect(address) as s:
-            s.send(stamp())
+            send(s)
             if not s.recv(1):
                 return
         time.sleep(0.007)
@@ -99,6 +104,7 @@ if len(sys.argv) > 2 and sys.argv[2] == "unix":
     listening.listen()
 else:
     listening = socket.create_server(("127.0.0.1", 0))
+long_sends = os.pipe()
 clients = [fork(c, listening.getsockname()) for c in (asks, bursts, connects)]
 if sys.argv[1] == "uvloop":
     import uvloop
@@ -116,4 +122,8 @@ asyncio.run(serve(listening, ended))
 for pid in clients:
     os.kill(pid, 9)
     os.waitpid(pid, 0)
-print(json.dumps({"schema": "gilscope.lag/v1", "pid": os.getpid(), "reads": reads}), flush=True)
+os.close(long_sends[1])
+with os.fdopen(long_sends[0], "rb") as f:
+    data = f.read()
+numbers = [int.from_bytes(data[i:i + 8], "little") for i in range(0, len(data), 8)]
+print(json.dumps({"schema": "gilscope.lag/v1", "pid": os.getpid(), "reads": reads, "long_sends": list(zip(numbers[::2], numbers[1::2]))}), flush=True)
