@@ -91,7 +91,7 @@ func (g *lagging) attach(s *Session) {
 		return
 	}
 	defer measured.close()
-	without := shortest(measured.pass, 0)
+	without := measured.fastest()
 	for _, p := range []*ebpf.Program{g.objs.LagReady, g.objs.LagRead, g.objs.LagConnects} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
@@ -100,7 +100,7 @@ func (g *lagging) attach(s *Session) {
 		}
 		g.links = append(g.links, l)
 	}
-	g.cost.Others = max(shortest(measured.pass, 0)-without, 0)
+	g.cost.Others = max(measured.fastest()-without, 0)
 	g.cost.Loop = max(measured.asLoop(s)-without, 0)
 }
 
@@ -140,6 +140,15 @@ func (p *pair) pass(uintptr) {
 	_, _ = unix.Read(p[1], b[:])
 }
 
+// fastest is how long pass takes at best. In between, the machine may be slower for milliseconds.
+func (p *pair) fastest() time.Duration {
+	best := time.Hour
+	for range 5 {
+		best = min(best, shortest(p.pass, 0))
+	}
+	return best
+}
+
 // asLoop is how long pass takes for a loop: for as long, this thread is one.
 func (p *pair) asLoop(s *Session) time.Duration {
 	runtime.LockOSThread()
@@ -147,7 +156,7 @@ func (p *pair) asLoop(s *Session) time.Duration {
 	tid := int32(unix.Gettid())
 	s.watchLag(int32(os.Getpid()), tid)
 	defer s.forgetLag(tid)
-	return shortest(p.pass, 0)
+	return p.fastest()
 }
 
 func (p *pair) close() {
