@@ -101,12 +101,25 @@ func (l *LoopRow) finishLag() {
 	}
 }
 
+// leftLag is why the lag of some loop is known of a part of the time only; "": of none.
+func (r *Report) leftLag() string {
+	for i := range r.Loops {
+		if l := &r.Loops[i].lag; l.known && l.why != "" {
+			return l.why
+		}
+	}
+	return ""
+}
+
 // skipLag says of loops none of which has a known lag why that is so.
 func (r *Report) skipLag() {
 	why := "this recording does not have how long data waits for a loop; record it with this version"
 	for i := range r.Loops {
 		switch l := &r.Loops[i].lag; {
+		case l.known && l.why == "":
+			return
 		case l.known:
+			r.Skipped = append(r.Skipped, Skipped{"the rest of loop lag", l.why})
 			return
 		case l.why != "":
 			why = l.why

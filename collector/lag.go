@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"gilscope/internal/trace"
 	"gilscope/probes"
@@ -73,4 +74,61 @@ func (s *session) sayLag() {
 		return
 	}
 	fmt.Fprintf(s.o.Words, "how long data waits for event loops by the tracepoints of sockets: %v for a packet that a loop reads, %v for any other\n", cost.Loop, cost.Others)
+}
+
+// lagGovernor keeps what it costs to know how long data waits for loops below the share
+// of time that probes may cost. Every read of a socket of the machine pays, so
+// what counts is the CPU that makes the most. Above that it is given up
+// for good; loops are watched on.
+type lagGovernor struct {
+	since   time.Time // begin of the present window
+	packets []uint64  // by CPU, then
+}
+
+// lagWindow is how long a machine must make too many packets.
+const lagWindow = 2 * time.Second
+
+// governLag gives up what costs too much.
+func (s *session) governLag() error {
+	g := &s.lagGovernor
+	cost, why := s.probes.LagCost()
+	if s.o.Detail != probes.Auto || why != nil || s.probes.Loops() == 0 || time.Since(g.since) < lagWindow {
+		return nil
+	}
+	packets, err := s.probes.LagPackets()
+	if err != nil {
+		return err
+	}
+	if rate := busiest(g.packets, packets, time.Since(g.since)); rate*cost.Others.Seconds() > s.o.MaxOverhead {
+		s.leaveLag(fmt.Errorf("given up because a CPU reads sockets %.0f times a second, which cost %v more each: see --max-overhead", rate, cost.Others))
+	}
+	g.since, g.packets = time.Now(), packets
+	return nil
+}
+
+// busiest is by how much a second the counter of one CPU rose at most.
+func busiest(before, after []uint64, span time.Duration) (rate float64) {
+	for i := range min(len(before), len(after)) {
+		rate = max(rate, float64(after[i]-before[i])/span.Seconds())
+	}
+	return rate
+}
+
+// leaveLag tells what is known up to now, and why not more.
+func (s *session) leaveLag(why error) {
+	at := now()
+	var loops []*thread
+	for _, p := range s.d.procs {
+		for _, t := range p.threads {
+			if told, ok := s.d.lags.state(t.tid); ok && t.loop != nil {
+				s.d.tellLag(p, t, &told, at)
+				loops = append(loops, t)
+			}
+		}
+	}
+	s.probes.LeaveLag(why)
+	for _, t := range loops {
+		s.d.tellKind(t.proc, t, at)
+	}
+	s.prog.note(s.o.Words, fmt.Sprintf("how long data waits for event loops: %v", why))
 }

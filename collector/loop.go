@@ -185,8 +185,13 @@ func (d *dispatcher) loopIs(p *process, t *thread, kind string, at trace.Time) {
 		t.tasks.kept = true
 		d.newLoops = d.newLoops || !t.tasks.met
 	}
+	d.tellKind(p, t, at)
+}
+
+// tellKind writes what is known of a loop.
+func (d *dispatcher) tellKind(p *process, t *thread, at trace.Time) {
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteLoop, Args: append(d.lags.notes(),
-		trace.Arg{Key: "tid", Num: int64(t.tid)}, trace.Arg{Key: "kind", Text: kind}, trace.Arg{Key: "syscall", Num: int64(l.nr)})})
+		trace.Arg{Key: "tid", Num: int64(t.tid)}, trace.Arg{Key: "kind", Text: t.loop.kind}, trace.Arg{Key: "syscall", Num: int64(t.loop.nr)})})
 }
 
 // loopTold takes in what a loop has done over some time, one second if it is busy.

@@ -78,6 +78,7 @@ type session struct {
 	meter         meter
 	perHit        map[cpython.Cost]time.Duration // with its record
 	starts        []*starting                    // execed, interpreter not found yet
+	lagGovernor   lagGovernor
 	loopGovernor  loopGovernor
 	loopsFailed   bool // and somebody was told
 	workersFailed bool // the same

@@ -69,6 +69,7 @@ const (
 	bpfSockMapArrivals     = "arrivals"
 	bpfSockMapLagPorts     = "lag_ports"
 	bpfSockMapLags         = "lags"
+	bpfSockMapPackets      = "packets"
 	bpfSockProgLagConnects = "lag_connects"
 	bpfSockProgLagRead     = "lag_read"
 	bpfSockProgLagReady    = "lag_ready"
@@ -128,6 +129,7 @@ type bpfSockMapSpecs struct {
 	Arrivals *ebpf.MapSpec `ebpf:"arrivals"`
 	LagPorts *ebpf.MapSpec `ebpf:"lag_ports"`
 	Lags     *ebpf.MapSpec `ebpf:"lags"`
+	Packets  *ebpf.MapSpec `ebpf:"packets"`
 }
 
 // bpfSockVariableSpecs contains global variables before they are loaded into the kernel.
@@ -159,6 +161,7 @@ type bpfSockMaps struct {
 	Arrivals *ebpf.Map `ebpf:"arrivals"`
 	LagPorts *ebpf.Map `ebpf:"lag_ports"`
 	Lags     *ebpf.Map `ebpf:"lags"`
+	Packets  *ebpf.Map `ebpf:"packets"`
 }
 
 func (m *bpfSockMaps) Close() error {
@@ -166,6 +169,7 @@ func (m *bpfSockMaps) Close() error {
 		m.Arrivals,
 		m.LagPorts,
 		m.Lags,
+		m.Packets,
 	)
 }
 

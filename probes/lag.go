@@ -179,10 +179,28 @@ func (s *Session) forgetLag(tid int32) {
 // Lag is what was not told yet of the lag of a loop; false: it is not counted.
 func (s *Session) Lag(tid int32) (LagTold, bool) {
 	var l bpfLag
-	if s.lag.why != nil || s.objs.Lags.Lookup(uint32(tid), &l) != nil {
+	if s.objs.Lags.Lookup(uint32(tid), &l) != nil {
 		return LagTold{}, false
 	}
 	return l.Told, true
+}
+
+// LagPackets is how often sockets were read by each CPU, while it is known how long data waits.
+func (s *Session) LagPackets() ([]uint64, error) {
+	var n []uint64
+	if err := s.lag.objs.Packets.Lookup(uint32(0), &n); err != nil {
+		return nil, fmt.Errorf("read how often sockets are read: %w", err)
+	}
+	return n, nil
+}
+
+// LeaveLag ends it, for the rest of the session and for a reason that LagCost then gives.
+func (s *Session) LeaveLag(why error) {
+	s.lag.why = why
+	_ = s.lag.leave() // what is left of them goes with the session
+	for tid := range s.loops {
+		s.forgetLag(tid)
+	}
 }
 
 // LagCost is what it costs to know the lag of loops, measured when the first one was

@@ -80,6 +80,23 @@ struct {
 	__type(value, u32);
 } lag_ports SEC(".maps");
 
+/* How often a socket was read, by CPU: what the reader governs the cost by. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} packets SEC(".maps");
+
+static __always_inline void count_packet(void)
+{
+	u32 zero = 0;
+	u64 *n = bpf_map_lookup_elem(&packets, &zero);
+
+	if (n)
+		(*n)++; /* an interrupted program may count one less */
+}
+
 static __always_inline bool is_inet(struct sock *sk)
 {
 	return sk->__sk_common.skc_family == FAMILY_INET || sk->__sk_common.skc_family == FAMILY_INET6;
@@ -208,6 +225,7 @@ int lag_read(u64 *ctx)
 	u64 since, now;
 	u32 one = 1;
 
+	count_packet();
 	if (flags & (FLAG_PEEK | FLAG_ERRQUEUE))
 		return 0;
 	a = bpf_sk_storage_get(&arrivals, sk, NULL, 0);
