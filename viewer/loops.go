@@ -150,6 +150,9 @@ func markdownLoops(b *bytes.Buffer, r *analyze.Report, top int) {
 		fmt.Fprintf(b, "### Event loop: %s\n\n", markdown(loopName(r, l)))
 		fmt.Fprintf(b, "Busy %s of the time in %d iterations; %s, %s in all\\.\n\n", markdown(percent(l.Utilization)), l.Iterations,
 			count(int64(len(l.Blocks)), "block"), markdown(duration(l.BlockedNS)))
+		if line := lagText(l); line != "" {
+			fmt.Fprintf(b, "Lag: %s\\.\n\n", markdown(line))
+		}
 		if line := tasksLine(l.Tasks); line != "" {
 			fmt.Fprintf(b, "%s\\.\n\n", markdown(line))
 			for k, place := range l.Tasks.Places {
