@@ -30,6 +30,7 @@ func TestLoopLag(t *testing.T) {
 	}{
 		{testpy.Need(t, "debian-3.14"), []string{"asyncio", "tcp"}},
 		{testpy.Need(t, "pyenv-3.8"), []string{"asyncio", "unix"}},
+		{testpy.Need(t, "debian-3.14"), []string{"asyncio", "udp"}},
 		{withUvloop, []string{"uvloop", "tcp"}},
 	} {
 		t.Run(strings.Join(c.args, "-"), steady(func(t testing.TB) {

@@ -56,6 +56,7 @@ type lagging struct {
 	why   error // what keeps them from seeing anything
 	links []closer
 	cost  LagCost
+	last  map[int32]LagTold // by tid, once the session is silent
 }
 
 // load loads the programs, or finds out that they cannot be had.
@@ -187,11 +188,26 @@ func (s *Session) forgetLag(tid int32) {
 
 // Lag is what was not told yet of the lag of a loop; false: it is not counted.
 func (s *Session) Lag(tid int32) (LagTold, bool) {
+	if told, ok := s.lag.last[tid]; ok {
+		return told, true
+	}
 	var l bpfLag
 	if s.objs.Lags.Lookup(uint32(tid), &l) != nil {
 		return LagTold{}, false
 	}
 	return l.Told, true
+}
+
+// silenceLag keeps what was not told yet: the programs count on until they are detached,
+// which is after the end of the recording.
+func (s *Session) silenceLag() {
+	s.lag.last = map[int32]LagTold{}
+	for tid := range s.loops {
+		if told, ok := s.Lag(tid); ok {
+			s.lag.last[tid] = told
+			s.forgetLag(tid)
+		}
+	}
 }
 
 // LagPackets is how often sockets were read by each CPU, while it is known how long data waits.

@@ -220,6 +220,7 @@ func (s *Session) Look() ([]Counts, error) {
 // Silence makes the programs tell nothing more: they have no targets. To detach
 // them takes the kernel up to seconds, in which a busy target would fill the ring.
 func (s *Session) Silence() error {
+	s.silenceLag()
 	var pid uint32
 	var pids []uint32
 	var skipped []byte

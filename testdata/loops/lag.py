@@ -1,6 +1,6 @@
 """A server on the loop that argv[1] names (asyncio, uvloop), which is kept from its work for 80 ms again and again, and clients in processes of
-their own: one that asks and waits for the answer, one that sends three packets in a row, and one that connects anew each time; over TCP, or with argv[2]
-unix over a socket of that family. Each packet says when it was sent. Prints "ready"; at the end of stdin it ends, and prints as its last line when
+their own: one that asks and waits for the answer, one that sends three packets in a row, and one that connects anew each time; over TCP, or where argv[2] is
+unix over a socket of that family, or udp with the first of them only. Each packet says when it was sent. Prints "ready"; at the end of stdin it ends, and prints as its last line when
 each read got its data, and when the first packet of it was sent, and of sends that took long their begins and ends: JSON, in nanoseconds of CLOCK_BOOTTIME.
 What a server's stamp is late by is in these times."""
 import asyncio
@@ -30,9 +30,9 @@ def send(s):
 
 
 def connect(address):
-    s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    s = socket.socket(listening.family, listening.type)
     s.connect(address)
-    if s.family == socket.AF_INET:
+    if kind == "tcp":
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
 
@@ -79,7 +79,7 @@ def fork(client, address):
 reads = []
 
 
-class Server(asyncio.Protocol):
+class Server(asyncio.Protocol):  # and a DatagramProtocol
     def connection_made(self, transport):
         self.transport = transport
 
@@ -87,10 +87,14 @@ class Server(asyncio.Protocol):
         reads.append((clock(), int.from_bytes(data[:PACKET], "little")))
         self.transport.write(b"x")
 
+    def datagram_received(self, data, address):
+        reads.append((clock(), int.from_bytes(data, "little")))
+        self.transport.sendto(b"x", address)
+
 
 async def serve(listening, ended):
     loop = asyncio.get_running_loop()
-    make = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+    make = {"unix": loop.create_unix_server, "udp": loop.create_datagram_endpoint}.get(kind, loop.create_server)
     await make(Server, sock=listening)
     print("ready", flush=True)
     while not ended.is_set():
@@ -98,14 +102,18 @@ async def serve(listening, ended):
         time.sleep(0.08)
 
 
-if len(sys.argv) > 2 and sys.argv[2] == "unix":
+kind = sys.argv[2]  # tcp, unix or udp
+if kind == "unix":
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(os.path.join(tempfile.mkdtemp(), "lag"))
     listening.listen()
+elif kind == "udp":
+    listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listening.bind(("127.0.0.1", 0))
 else:
     listening = socket.create_server(("127.0.0.1", 0))
 long_sends = os.pipe()
-clients = [fork(c, listening.getsockname()) for c in (asks, bursts, connects)]
+clients = [fork(c, listening.getsockname()) for c in ((asks,) if kind == "udp" else (asks, bursts, connects))]
 if sys.argv[1] == "uvloop":
     import uvloop
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
