@@ -16,7 +16,7 @@ var loopsAnalyzer = Analyzer{
 		"that took longer than --block-threshold. The parts of a block's split sum to its duration: on_cpu is the kernel's own count of CPU time, " +
 		"gil_wait the thread's GIL waits, blocked its sleeps for other reasons, gc the part of the CPU time in which samples met the garbage collector " +
 		"at work, and runnable the rest, in which it wanted a CPU and had none. Its lag is how long data waited for it: from when the kernel had it ready in a " +
-		"socket, the first since the loop last took all there was, to the end of its read. What a read leaves counts from then on, and time in which " +
+		"socket, the first since the loop last took all there was, to the end of its read. What a read leaves counts from when the newest part of it came, and time in which " +
 		"the program does not want to read counts too.",
 	Run: runLoops,
 }

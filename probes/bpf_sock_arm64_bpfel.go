@@ -16,6 +16,7 @@ import (
 type bpfSockArrival struct {
 	_     structs.HostLayout
 	Since uint64
+	Last  uint64
 }
 
 type bpfSockLag struct {

@@ -57,6 +57,7 @@ struct unix_sock {
 
 struct arrival {
 	u64 since; /* data is ready; 0: none is, or it is not known since when */
+	u64 last;  /* more came */
 };
 
 struct {
@@ -187,6 +188,13 @@ static __always_inline void count_read(struct lag *lag, u64 since, u64 now)
 		lag->told.buckets[bucket]++;
 }
 
+static __always_inline void arrives(struct arrival *a)
+{
+	a->last = bpf_ktime_get_boot_ns();
+	if (!a->since)
+		a->since = a->last;
+}
+
 SEC("tp_btf/sk_data_ready")
 int lag_ready(u64 *ctx)
 {
@@ -196,8 +204,8 @@ int lag_ready(u64 *ctx)
 	struct lag_port p;
 
 	if (a) {
-		if (!a->since && !listens)
-			a->since = bpf_ktime_get_boot_ns();
+		if (!listens)
+			arrives(a);
 		return 0;
 	}
 	if (!listens && sk->__sk_common.skc_family != FAMILY_UNIX)
@@ -207,13 +215,13 @@ int lag_ready(u64 *ctx)
 		return 0;
 	a = ask_about(sk);
 	if (a && !listens)
-		a->since = bpf_ktime_get_boot_ns();
+		arrives(a);
 	return 0;
 }
 
 /* First the time is taken back and then the queue looked at: what comes in between is
- * noted by one of the two programs. What a read left has waited since before;
- * as that is not known of each byte, it counts from this read on. */
+ * noted by one of the two programs. Of what a read left it is known when the newest part came:
+ * it has waited for that long at least. */
 SEC("tp_btf/sock_recv_length")
 int lag_read(u64 *ctx)
 {
@@ -244,7 +252,7 @@ int lag_read(u64 *ctx)
 	if (lag && got > 0)
 		count_read(lag, since, now);
 	if (has_more(sk) && !a->since)
-		a->since = now;
+		a->since = a->last;
 	return 0;
 }
 
