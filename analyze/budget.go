@@ -144,6 +144,8 @@ func (b Budget) Check(r *Report) Outcome {
 		out.Why = "the trace has no end (recorder killed or file cut); record again"
 	case b.holds(got.value) && r.Recording.LoopsOffNS > 0 && strings.HasPrefix(m.Name, "loop."):
 		out.Why = fmt.Sprintf("event loops were not watched for %v; record with a higher --max-overhead", time.Duration(r.Recording.LoopsOffNS))
+	case b.holds(got.value) && r.leftLag() != "" && strings.HasPrefix(m.Name, "loop.lag."):
+		out.Why = "how long data waits for loops is known of a part of the time: " + r.leftLag()
 	case b.holds(got.value):
 		out.Status = Pass
 	default:

@@ -15,7 +15,9 @@ var loopsAnalyzer = Analyzer{
 	Doc: "What each event loop did: how much of the time it was busy rather than waiting for events, and its blocks, the iterations " +
 		"that took longer than --block-threshold. The parts of a block's split sum to its duration: on_cpu is the kernel's own count of CPU time, " +
 		"gil_wait the thread's GIL waits, blocked its sleeps for other reasons, gc the part of the CPU time in which samples met the garbage collector " +
-		"at work, and runnable the rest, in which it wanted a CPU and had none.",
+		"at work, and runnable the rest, in which it wanted a CPU and had none. Its lag is how long data waited for it: from when the kernel had it ready in a " +
+		"socket, the first since the loop last took all there was, to the end of its read. What a read leaves counts from when the newest part of it came, and time in which " +
+		"the program does not want to read counts too.",
 	Run: runLoops,
 }
 
@@ -32,14 +34,17 @@ type LoopRow struct {
 	Utilization    *float64   `json:"utilization"`       // busy / (busy + idle)
 	UtilizationMax *float64   `json:"utilization_max"`   // of a second, as far as the loop was told of in seconds
 	TimerLateMaxNS int64      `json:"timer_late_max_ns"` // of the earliest timer of each wait; a lower bound
-	LagP50NS       *int64     `json:"lag_p50_ns"`        // null: not recorded
-	LagP99NS       *int64     `json:"lag_p99_ns"`
-	LagMaxNS       *int64     `json:"lag_max_ns"`
-	BlockedNS      int64      `json:"block_ns"` // sum of the blocks
-	Blocks         []BlockRow `json:"blocks"`   // in order of time
-	Tasks          *TasksRow  `json:"tasks"`    // null: not read, for the process had ended, or the loop is not asyncio's or uvloop's
+	LagP50NS       *int64     `json:"lag_p50_ns"`        // half of the data waited no longer, from ready in a socket to read; an eighth too long at most. null: no reads
+	LagP99NS       *int64     `json:"lag_p99_ns"`        // likewise
+	LagMaxNS       *int64     `json:"lag_max_ns"`        // exact
+	LagReads       *int64     `json:"lag_reads"`         // reads that this is about; null: not recorded
+	LagUnseen      *int64     `json:"lag_unseen"`        // reads of data of which it is not known when it came, as at the first of a connection that was there before
+	BlockedNS      int64      `json:"block_ns"`          // sum of the blocks
+	Blocks         []BlockRow `json:"blocks"`            // in order of time
+	Tasks          *TasksRow  `json:"tasks"`             // null: not read, for the process had ended, or the loop is not asyncio's or uvloop's
 
 	tasksBegin *int64
+	lag        lag
 }
 
 // BlockRow is one iteration of a loop in which it served nobody else.
@@ -97,6 +102,7 @@ func runLoops(tl *Timeline, r *Report) {
 	for _, key := range l.keys {
 		row := l.rows[key]
 		row.Tasks.finish()
+		row.finishLag()
 		for i := range row.Blocks {
 			if b := &row.Blocks[i]; b.Cause == trace.CauseGIL.String() {
 				b.Culprit = tl.culprit(row.PID, row.TID, trace.Time(b.StartNS), trace.Time(b.StartNS+b.DurationNS))
@@ -111,7 +117,7 @@ func runLoops(tl *Timeline, r *Report) {
 	if len(r.Loops) == 0 {
 		r.Skipped = append(r.Skipped, Skipped{"loops", "no event loop was recorded"})
 	} else {
-		r.Skipped = append(r.Skipped, Skipped{"loop lag", "this version does not record how long data waits for a loop"})
+		r.skipLag()
 	}
 }
 
@@ -212,7 +218,9 @@ func stringOf(t *trace.Trace, id trace.StringID) string {
 
 // note takes in what a note says of a loop, or of the block that ended with it.
 func (l *loopReader) note(n *trace.Note) {
-	if n.Name != trace.NoteLoop && n.Name != trace.NoteBlock && n.Name != trace.NoteTasks {
+	switch n.Name {
+	case trace.NoteLoop, trace.NoteBlock, trace.NoteTasks, trace.NoteLag:
+	default:
 		return
 	}
 	tid, _ := number(*n, "tid")
@@ -220,9 +228,15 @@ func (l *loopReader) note(n *trace.Note) {
 	if row == nil {
 		return
 	}
-	if n.Name == trace.NoteTasks {
+	switch n.Name {
+	case trace.NoteTasks:
 		row.tasks(n)
 		return
+	case trace.NoteLag:
+		row.lag.note(n)
+		return
+	case trace.NoteLoop:
+		row.lag.kind(n)
 	}
 	if kind := text(*n, "kind"); n.Name == trace.NoteLoop && kind != "" {
 		row.Kind = kind

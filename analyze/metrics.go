@@ -1,6 +1,9 @@
 package analyze
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Unit is what a metric counts.
 type Unit uint8
@@ -34,7 +37,7 @@ const minSamples = 20
 // and a percentile is the highest of: that of all GILs together, and that of each
 // GIL with enough values for one. The first keeps many processes with a few long
 // waits each from passing unseen, the second one bad process among many good ones.
-var Metrics = append([]Metric{
+var Metrics = slices.Concat([]Metric{
 	{"gil.wait.p50", "median GIL wait", Duration, func(r *Report) reading {
 		return percentile(r, r.pooled.waitP50NS, func(g *GILRow) *int64 { return g.WaitP50NS })
 	}},
@@ -72,7 +75,7 @@ var Metrics = append([]Metric{
 		})
 	}},
 	{"recording.lost", "events that were lost", Count, func(r *Report) reading { return reading{value: float64(r.Recording.LostEvents)} }},
-}, lockMetrics...)
+}, lagMetrics, lockMetrics)
 
 func metric(name string) (Metric, bool) {
 	for _, m := range Metrics {

@@ -30,12 +30,13 @@ type dispatcher struct {
 	onRefused  func(probes.Record) // of a process that the caller may not trace
 	losses     losses
 	loops      loopWatch
+	lags       lagWatch
 	workers    workerWatch
 	newLoops   bool // there are loops whose tasks were not read yet
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
-	return &dispatcher{w: w, procs: map[int32]*process{}, tids: map[int32]*thread{}}
+	return &dispatcher{w: w, lags: noLag, procs: map[int32]*process{}, tids: map[int32]*thread{}}
 }
 
 // record handles one record; records come in time order.
@@ -81,6 +82,8 @@ func (d *dispatcher) record(r probes.Record) {
 		d.exit(p, r)
 	case probes.KindLoop:
 		d.loopTold(p, r)
+	case probes.KindLag:
+		d.lagTold(p, r)
 	case probes.KindBlock:
 		d.loopBlocked(p, r)
 	}

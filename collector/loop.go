@@ -63,6 +63,7 @@ func (s *session) watchLoop(p *process, t *thread, nr, fd int32) bool {
 	}
 	if s.o.Verbose && s.probes.Loops() == 1 {
 		s.sayCalls()
+		s.sayLag()
 	}
 	if p.py.Refresh() == nil {
 		p.tasks = p.py.Tasks()
@@ -184,8 +185,13 @@ func (d *dispatcher) loopIs(p *process, t *thread, kind string, at trace.Time) {
 		t.tasks.kept = true
 		d.newLoops = d.newLoops || !t.tasks.met
 	}
-	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteLoop, Args: []trace.Arg{
-		{Key: "tid", Num: int64(t.tid)}, {Key: "kind", Text: kind}, {Key: "syscall", Num: int64(l.nr)}}})
+	d.tellKind(p, t, at)
+}
+
+// tellKind writes what is known of a loop.
+func (d *dispatcher) tellKind(p *process, t *thread, at trace.Time) {
+	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteLoop, Args: append(d.lags.notes(),
+		trace.Arg{Key: "tid", Num: int64(t.tid)}, trace.Arg{Key: "kind", Text: t.loop.kind}, trace.Arg{Key: "syscall", Num: int64(t.loop.nr)})})
 }
 
 // loopTold takes in what a loop has done over some time, one second if it is busy.
@@ -231,6 +237,9 @@ func (d *dispatcher) loopEnds(p *process, t *thread, at trace.Time) {
 		return
 	}
 	st, ok := d.loops.state(t.tid)
+	if lag, ok := d.lags.state(t.tid); ok {
+		d.tellLag(p, t, &lag, at)
+	}
 	d.loops.forget(t.tid)
 	defer func() { t.loop = nil }()
 	if !ok {

@@ -24,6 +24,7 @@ type loopBench struct {
 	p   *process
 	out bytes.Buffer
 	in  map[int32]probes.Loop // what the programs know
+	end *trace.Trace          // after blocks
 }
 
 func newLoopBench(t *testing.T) *loopBench {
@@ -88,6 +89,7 @@ func (b *loopBench) blocks(at trace.Time) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.end = tr
 	if errs := tr.Validate(); len(errs) > 0 {
 		b.t.Errorf("not valid: %v", errs)
 	}

@@ -94,7 +94,7 @@ func (s *session) housekeep() error {
 	s.tellNewTasks()
 	s.tick()
 	s.findDeadlocks(max(s.d.now, trace.Time(s.batch.Until())))
-	if err := errors.Join(s.govern(), s.governLoops()); err != nil {
+	if err := errors.Join(s.govern(), s.governLoops(), s.governLag()); err != nil {
 		return err
 	}
 	due := time.Since(s.looked) > checkEvery

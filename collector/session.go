@@ -78,6 +78,7 @@ type session struct {
 	meter         meter
 	perHit        map[cpython.Cost]time.Duration // with its record
 	starts        []*starting                    // execed, interpreter not found yet
+	lagGovernor   lagGovernor
 	loopGovernor  loopGovernor
 	loopsFailed   bool // and somebody was told
 	workersFailed bool // the same
@@ -198,6 +199,7 @@ func (s *session) create() error {
 	s.d.onFork, s.d.onExec, s.d.onExit, s.d.onBrake = s.forked, s.execed, s.exited, s.braked
 	s.d.onRefused = s.refused
 	s.d.loops, s.d.workers = s.loopWatch(), s.workerWatch()
+	s.d.lags = lagWatch{s.probes.Lag, s.probes.LagCost}
 	s.clock()
 	s.w.Note(trace.Note{Time: now(), Name: trace.NoteRecording, Args: []trace.Arg{
 		{Key: "version", Text: s.o.Version}, {Key: "kernel", Text: u.release}, {Key: "arch", Text: runtime.GOARCH},

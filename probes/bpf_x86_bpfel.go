@@ -33,6 +33,24 @@ type bpfFrame struct {
 	Ident uint32
 }
 
+type bpfLag struct {
+	_    structs.HostLayout
+	Rec  bpfRec
+	Told bpfLagTold
+	Tgid uint32
+	Pad  uint32
+}
+
+type bpfLagTold struct {
+	_       structs.HostLayout
+	Since   uint64
+	Sum     uint64
+	Max     uint64
+	Reads   uint32
+	Unseen  uint32
+	Buckets [210]uint32
+}
+
 type bpfLoop struct {
 	_        structs.HostLayout
 	Told     bpfLoopTold
@@ -126,6 +144,7 @@ const (
 	bpfRecKindREC_EXIT   bpfRecKind = 11
 	bpfRecKindREC_LOOP   bpfRecKind = 12
 	bpfRecKindREC_BLOCK  bpfRecKind = 13
+	bpfRecKindREC_LAG    bpfRecKind = 14
 )
 
 type bpfScratch struct {
@@ -234,6 +253,7 @@ type bpfWorker struct {
 const (
 	bpfMapCounters          = "counters"
 	bpfMapHostTids          = "host_tids"
+	bpfMapLags              = "lags"
 	bpfMapLoopScratches     = "loop_scratches"
 	bpfMapLoops             = "loops"
 	bpfMapRing              = "ring"
@@ -261,6 +281,7 @@ const (
 	bpfVarBlockNs           = "block_ns"
 	bpfVarDescribeFrame     = "describe_frame"
 	bpfVarDescribeKind      = "describe_kind"
+	bpfVarDescribeLagTold   = "describe_lag_told"
 	bpfVarDescribeLoopAt    = "describe_loop_at"
 	bpfVarDescribeLoopTold  = "describe_loop_told"
 	bpfVarFindLoops         = "find_loops"
@@ -334,6 +355,7 @@ type bpfProgramSpecs struct {
 type bpfMapSpecs struct {
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	HostTids      *ebpf.MapSpec `ebpf:"host_tids"`
+	Lags          *ebpf.MapSpec `ebpf:"lags"`
 	LoopScratches *ebpf.MapSpec `ebpf:"loop_scratches"`
 	Loops         *ebpf.MapSpec `ebpf:"loops"`
 	Ring          *ebpf.MapSpec `ebpf:"ring"`
@@ -351,6 +373,7 @@ type bpfVariableSpecs struct {
 	BlockNs          *ebpf.VariableSpec `ebpf:"block_ns"`
 	DescribeFrame    *ebpf.VariableSpec `ebpf:"describe_frame"`
 	DescribeKind     *ebpf.VariableSpec `ebpf:"describe_kind"`
+	DescribeLagTold  *ebpf.VariableSpec `ebpf:"describe_lag_told"`
 	DescribeLoopAt   *ebpf.VariableSpec `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.VariableSpec `ebpf:"describe_loop_told"`
 	FindLoops        *ebpf.VariableSpec `ebpf:"find_loops"`
@@ -380,6 +403,7 @@ func (o *bpfObjects) Close() error {
 type bpfMaps struct {
 	Counters      *ebpf.Map `ebpf:"counters"`
 	HostTids      *ebpf.Map `ebpf:"host_tids"`
+	Lags          *ebpf.Map `ebpf:"lags"`
 	LoopScratches *ebpf.Map `ebpf:"loop_scratches"`
 	Loops         *ebpf.Map `ebpf:"loops"`
 	Ring          *ebpf.Map `ebpf:"ring"`
@@ -394,6 +418,7 @@ func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Counters,
 		m.HostTids,
+		m.Lags,
 		m.LoopScratches,
 		m.Loops,
 		m.Ring,
@@ -412,6 +437,7 @@ type bpfVariables struct {
 	BlockNs          *ebpf.Variable `ebpf:"block_ns"`
 	DescribeFrame    *ebpf.Variable `ebpf:"describe_frame"`
 	DescribeKind     *ebpf.Variable `ebpf:"describe_kind"`
+	DescribeLagTold  *ebpf.Variable `ebpf:"describe_lag_told"`
 	DescribeLoopAt   *ebpf.Variable `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.Variable `ebpf:"describe_loop_told"`
 	FindLoops        *ebpf.Variable `ebpf:"find_loops"`

@@ -118,6 +118,8 @@ func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
 	if err := s.objs.Loops.Update(uint32(tid), &l, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("watch the loop of thread %d: %w", tid, err)
 	}
+	s.lag.attach(s)
+	s.watchLag(pid, tid)
 	return nil
 }
 
@@ -134,8 +136,10 @@ func (s *Session) Loop(tid int32) (l Loop, ok bool) {
 // calls with it.
 func (s *Session) ForgetLoop(tid int32) {
 	_ = s.objs.Loops.Delete(uint32(tid)) // who is not there is forgotten
+	s.forgetLag(tid)
 	delete(s.loops, tid)
 	if len(s.loops) == 0 {
+		_ = s.lag.leave()
 		_ = s.calls.leave() // what is left of them goes with the session
 	}
 }

@@ -28,6 +28,7 @@ const (
 	KindExit   = uint8(bpfRecKindREC_EXIT)
 	KindLoop   = uint8(bpfRecKindREC_LOOP)
 	KindBlock  = uint8(bpfRecKindREC_BLOCK)
+	KindLag    = uint8(bpfRecKindREC_LAG)
 )
 
 // Flags of records, see bpf/wire.h.
@@ -67,7 +68,7 @@ type Record struct {
 	*Rec
 	Own    Stack   // Python stack of Tid
 	Holder Stack   // Python stack of the GIL's holder
-	Stack  []byte  // native stack of Tid from Sp up; of KindLoop, see Record.Told
+	Stack  []byte  // native stack of Tid from Sp up; of KindLoop and KindLag, see Record.Told and Record.Lag
 	At     *LoopAt // where in its iteration a loop is; nil: not of a loop
 }
 

@@ -64,6 +64,15 @@ func TestDecodeLoop(t *testing.T) {
 	if r.Told() != nil {
 		t.Error("half of what a loop did was taken")
 	}
+	b = entry(Rec{Kind: KindLag, Nstack: uint16(lagToldSize)}, (lagToldSize+frameSize-1)/frameSize)
+	(*LagTold)(unsafe.Pointer(&b[recSize])).Reads = 9
+	if r, err = decode(b); err != nil || r.Lag() == nil || r.Lag().Reads != 9 || r.Told() != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+	r.Stack = r.Stack[:lagToldSize-1]
+	if r.Lag() != nil {
+		t.Error("half of how long data waited was taken")
+	}
 }
 
 // TestUrgent: the reader does not sleep on the question whether a thread is a loop.

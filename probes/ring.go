@@ -20,7 +20,7 @@ type objects struct {
 // maps are all maps but constants, by name.
 func (o *objects) maps() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
-		bpfMapCounters: o.Counters, bpfMapHostTids: o.HostTids, bpfMapLoopScratches: o.LoopScratches, bpfMapLoops: o.Loops,
+		bpfMapCounters: o.Counters, bpfMapHostTids: o.HostTids, bpfMapLoopScratches: o.LoopScratches, bpfMapLoops: o.Loops, bpfMapLags: o.Lags,
 		bpfMapRing: o.Ring, bpfMapScratches: o.Scratches, bpfMapTargets: o.Targets, bpfMapThreads: o.Threads, bpfMapUsages: o.Usages,
 		".bss": o.Data,
 	}

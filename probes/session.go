@@ -40,6 +40,7 @@ type Session struct {
 	shared map[hookID]*sharedHook
 	usage  *ebpf.Memory   // struct usage by the low bits of the pid
 	calls  calls          // the programs on system calls, while there are loops
+	lag    lagging        // the programs on sockets, likewise
 	loops  map[int32]bool // by tid
 	leave  sync.WaitGroup
 	raw    ringbuf.Record
@@ -98,6 +99,7 @@ func (s *Session) load(o Options) error {
 	}
 	if !o.NoLoops {
 		s.calls.prepare(s)
+		s.lag.load(s)
 	}
 	return nil
 }
@@ -218,6 +220,7 @@ func (s *Session) Look() ([]Counts, error) {
 // Silence makes the programs tell nothing more: they have no targets. To detach
 // them takes the kernel up to seconds, in which a busy target would fill the ring.
 func (s *Session) Silence() error {
+	s.silenceLag()
 	var pid uint32
 	var pids []uint32
 	var skipped []byte
@@ -238,7 +241,7 @@ func (s *Session) Detach() error {
 	for pid := range s.hooks {
 		errs = append(errs, s.Unhook(pid))
 	}
-	errs = append(errs, s.calls.leave())
+	errs = append(errs, s.calls.leave(), s.lag.leave())
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}
@@ -250,5 +253,5 @@ func (s *Session) Detach() error {
 // Close detaches and frees everything.
 func (s *Session) Close() error {
 	err := s.Detach()
-	return errors.Join(err, s.calls.close(), s.ring.Close(), s.objs.Close())
+	return errors.Join(err, s.calls.close(), s.lag.close(), s.ring.Close(), s.objs.Close())
 }

@@ -31,6 +31,7 @@ func (p *page) loops(r *analyze.Report, top int) {
 		p.line("  not watched for %s of the %s: it costs system calls more than --max-overhead", duration(off), duration(r.Recording.DurationNS))
 	}
 	for i := range r.Loops[:min(len(r.Loops), top)] {
+		p.lag(r, &r.Loops[i])
 		p.blocks(r, &r.Loops[i], top)
 		p.tasks(r, &r.Loops[i], top)
 	}
@@ -149,6 +150,9 @@ func markdownLoops(b *bytes.Buffer, r *analyze.Report, top int) {
 		fmt.Fprintf(b, "### Event loop: %s\n\n", markdown(loopName(r, l)))
 		fmt.Fprintf(b, "Busy %s of the time in %d iterations; %s, %s in all\\.\n\n", markdown(percent(l.Utilization)), l.Iterations,
 			count(int64(len(l.Blocks)), "block"), markdown(duration(l.BlockedNS)))
+		if line := lagText(l); line != "" {
+			fmt.Fprintf(b, "Lag: %s\\.\n\n", markdown(line))
+		}
 		if line := tasksLine(l.Tasks); line != "" {
 			fmt.Fprintf(b, "%s\\.\n\n", markdown(line))
 			for k, place := range l.Tasks.Places {

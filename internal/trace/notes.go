@@ -37,8 +37,13 @@ const (
 	// (takes by another thread state than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
 	// NoteLoop says that a thread is an event loop: tid, kind (asyncio|uvloop|trio|other; told again when it is known
-	// better), syscall (the number of the one it waits in).
+	// better), syscall (the number of the one it waits in), and either what it costs to know its lag, lag_cost_ns (a packet that it
+	// reads) and lag_cost_others_ns (any other), or no_lag: why it is not known.
 	NoteLoop = "loop"
+	// NoteLag says how long data waited in sockets for a loop between since_ns and this moment, from when it was ready until it was
+	// read: tid, reads (that got data of which it is known when it came), unseen (of which it is not), sum_ns, max_ns, and how many
+	// of the reads came below which time and not below the one before: buckets ("1024:3 20480:1", ns:reads), which are no wider than an eighth.
+	NoteLag = "loop lag"
 	// NoteLoopsOff says that between since_ns and this moment no event loop was watched, for that costs every system call of
 	// the machine ns_per_call, and a CPU made calls_per_s of them.
 	NoteLoopsOff = "loops off"

@@ -71,7 +71,7 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 	case TrackLoop:
 		e.TID = on.tid
 		d.loopEvent(&e, &r)
-	case TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate:
+	case TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoopLag:
 		e.TID = on.tid
 		d.counter(&e, &r, counterOn(on.what))
 	case TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,

@@ -222,7 +222,7 @@ func childTrack(parent trackInfo, name string) trackInfo {
 	case trackProcess:
 		may = []Track{trackGroup, trackLoops, trackExecutors}
 	case trackLoops:
-		may = []Track{TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoop}
+		may = []Track{TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoopLag, TrackLoop}
 	case trackExecutors:
 		may = executorTracks
 	case trackGroup:

@@ -41,6 +41,7 @@ const (
 	TrackLoopIterations
 	TrackLoopEvents
 	TrackLoopLate
+	TrackLoopLag
 	trackExecutors       // the group "executors" of the process; carries no events
 	TrackExecutorWorkers // the counters of an executor, in that group, with its number
 	TrackExecutorBusy
@@ -70,6 +71,7 @@ var trackNames = [numTracks]string{
 	TrackExecutorQueue: "executor queue", TrackExecutorLeft: "executor jobs seen to wait", TrackExecutorWaited: "executor job waited ns at least",
 	TrackExecutorAtMost: "executor job waited ns at most",
 	TrackLoopIterations: "loop iterations", TrackLoopEvents: "loop events", TrackLoopLate: "loop timer late ns",
+	TrackLoopLag: "loop lag ns",
 }
 
 // FieldID names a field of Event.
@@ -181,6 +183,7 @@ var Specs = [numKinds]Spec{
 	LoopIterations: loopCounter("loop.iterations", TrackLoopIterations, "iterations", 24),
 	LoopEvents:     loopCounter("loop.events", TrackLoopEvents, "events", 25),
 	LoopLate:       loopCounter("loop.late", TrackLoopLate, "ns", 26),
+	LoopLag:        loopCounter("loop.lag", TrackLoopLag, "ns", 37),
 	LockWaitBegin: {Name: "lock.wait.begin", Form: FormBegin, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Rank: 6, Fields: []Field{
 		pidField, tidField, addressOf, lockField, stackField}},
 	LockWaitEnd: {Name: "lock.wait.end", Form: FormEnd, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Ends: LockWaitBegin, Rank: 4, Fields: []Field{

@@ -1,7 +1,7 @@
 package trace
 
 // ofLoop says of a track whether it is one of a loop.
-func (t Track) ofLoop() bool { return t >= TrackLoop && t <= TrackLoopLate }
+func (t Track) ofLoop() bool { return t >= TrackLoop && t <= TrackLoopLag }
 
 // ofExecutor says of a track whether it is one of an executor.
 func (t Track) ofExecutor() bool { return t >= TrackExecutorWorkers && t <= TrackExecutorAtMost }

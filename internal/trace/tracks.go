@@ -250,7 +250,7 @@ func (w *Writer) needTrack(t *track) {
 			b = appendUint(b, fTrackRank, uint64(t.what-TrackHolder))
 		}
 		switch t.what {
-		case TrackWaiters, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate,
+		case TrackWaiters, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoopLag,
 			TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
 			TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
 			b = appendString(b, fTrackCounter, "")

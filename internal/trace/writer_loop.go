@@ -4,7 +4,7 @@ import "strconv"
 
 // loopTracks are the lane and the counters of one event loop; its thread's number
 // follows their names.
-type loopTracks [TrackLoopLate - TrackLoop + 1]track
+type loopTracks [TrackLoopLag - TrackLoop + 1]track
 
 // loopTrack is a track of a thread's loop, its descriptor written.
 func (w *Writer) loopTrack(t *thread, what Track) uint64 {

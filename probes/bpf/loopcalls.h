@@ -153,8 +153,10 @@ static __always_inline int call_begins(struct pt_regs *regs)
 	l->deadline = timeout > 0 ? now + timeout : 0;
 	l->begin = 0;
 	l->entered = now;
-	if (now - l->told.since >= LOOP_TELL_NS)
+	if (now - l->told.since >= LOOP_TELL_NS) {
 		tell_loop(l, me->pid, now);
+		tell_lag(l, me->pid, now);
+	}
 	return 0;
 }
 

@@ -22,6 +22,7 @@ enum rec_kind {
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
 	REC_LOOP,     /* what the loop of tid has done lately: a struct loop_told is in place of the native stack */
 	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
+	REC_LAG,      /* how long data waited lately for the loop of tid: a struct lag_told is in place of the native stack */
 };
 
 /* rec.flags */
@@ -118,6 +119,30 @@ struct loop_told {
 	__u64 events;   /* that its waits returned */
 	__u64 late_max; /* how late the earliest timer of a wait came, at least */
 	__s32 nr;
+	__u32 pad;
+};
+
+/* How long data waited in sockets until a loop read it, since that was last told.
+ * Bucket 0 is below 2^LAG_FIRST ns, the last one what is 2^(LAG_FIRST + LAG_OCTAVES)
+ * or more; in between, each octave has LAG_PARTS of the same width. */
+#define LAG_FIRST   10
+#define LAG_OCTAVES 26
+#define LAG_PARTS   8
+#define LAG_BUCKETS (LAG_OCTAVES * LAG_PARTS + 2)
+struct lag_told {
+	__u64 since;
+	__u64 sum;   /* ns */
+	__u64 max;   /* ns */
+	__u32 reads; /* that got data of which it is known when it came; the buckets sum to it */
+	__u32 unseen; /* that got data of which it is not known */
+	__u32 buckets[LAG_BUCKETS];
+};
+
+/* The lag of one loop, and where its record is made: only its own thread does so. */
+struct lag {
+	struct rec rec;
+	struct lag_told told;
+	__u32 tgid;
 	__u32 pad;
 };
 

@@ -37,6 +37,9 @@ func judgeLoops(s testkernel.Step) (string, error) {
 		return "", fmt.Errorf("what the program measured: %w", err)
 	}
 	var errs []error
+	if err := judgeLag(r.report); err != nil {
+		errs = append(errs, err)
+	}
 	if s.Left != "" {
 		errs = append(errs, fmt.Errorf("it was detached, but left %s", s.Left))
 	}
@@ -60,6 +63,17 @@ func judgeLoops(s testkernel.Step) (string, error) {
 		way = "functions"
 	}
 	return fmt.Sprintf("%d of %d blocks, %s", right, calls, way), errors.Join(errs...)
+}
+
+// judgeLag wants it to be known how long data waited for the loop, or that the kernel
+// is too old for that.
+func judgeLag(r *analyze.Report) error {
+	for _, s := range r.Skipped {
+		if s.What == "loop lag" && !strings.Contains(s.Why, "Linux 6.3 has") {
+			return fmt.Errorf("loop lag is not known: %s", s.Why)
+		}
+	}
+	return nil
 }
 
 // span is when a loop was surely watched.
