@@ -193,7 +193,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace
 		g.preempted(t, b)
 		return
 	}
-	if r.Sp != 0 {
+	if r.Sp != 0 && !r.AboutLock() {
 		b.holderStack = p.stacks.withNative(r)
 	} else {
 		b.stack, b.holderStack = p.stacks.python(r.Own), p.stacks.python(r.Holder)

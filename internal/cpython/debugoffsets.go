@@ -131,6 +131,7 @@ func (t *debugTable) readLayout() Layout {
 		InterpGIL:               at("interpreter_state.ceval_gil"), InterpOwnGIL: at("interpreter_state.gil_runtime_state"),
 		InterpNext: at("interpreter_state.next"), InterpID: at("interpreter_state.id"),
 		InterpThreadsHead: at("interpreter_state.threads_head"), InterpModules: at("interpreter_state.imports_modules"),
+		InterpSize: at("interpreter_state.size"), RuntimeSize: at("runtime_state.size"),
 		GCCollecting:    at("interpreter_state.gc") + at("gc.collecting"),
 		DropRequestBase: DropInThread, DropRequest: at("thread_state.interp") + 8, // eval_breaker, bit 0
 		ThreadPrev: at("thread_state.prev"), ThreadNext: at("thread_state.next"), ThreadInterp: at("thread_state.interp"),

@@ -14,6 +14,7 @@
 #include "walk.h"
 #include "loop.h"
 #include "worker.h"
+#include "parked.h"
 #include "lock.h"
 #include "sched.h"
 #include "lifecycle.h"

@@ -37,10 +37,11 @@ enum rec_kind {
 #define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
 /* rec.op where word is 0: about a lock that is not the GIL. */
-#define LOCK_ANY    (1 << 0) /* SWITCH: tid goes to sleep for the lock at pc (sp is 0); WAKING: tid gave back that for which peer sleeps */
+#define LOCK_ANY    (1 << 0) /* SWITCH: tid goes to sleep for the lock at pc (sp: the type of the object whose lock it is; 0: not known); WAKING: tid gave back that for which peer sleeps */
 #define LOCK_PARKED (1 << 1) /* in a parking lot; otherwise it is a semaphore */
 #define LOCK_TIMED  (1 << 2) /* with a time limit */
 #define LOCK_COMMON (1 << 3) /* on a word that other processes may sleep on, too */
+#define LOCK_STOPPED (1 << 4) /* no lock: until the world goes on */
 
 #define MAX_FRAMES   64
 #define STACK_BYTES  512
