@@ -69,12 +69,13 @@ type Process struct {
 
 // Python is a process's interpreter.
 type Python struct {
-	Version      string  `json:"version"`
-	FreeThreaded *bool   `json:"free_threaded"`
-	GILEnabled   *bool   `json:"gil_enabled"`
-	Stripped     *bool   `json:"stripped"`
-	Linkage      *string `json:"linkage"`
-	Libc         *string `json:"libc"`
+	Version      string      `json:"version"`
+	GILChanges   []GILChange `json:"gil_changes"` // of a free-threaded build; GILEnabled is how it was in the end
+	FreeThreaded *bool       `json:"free_threaded"`
+	GILEnabled   *bool       `json:"gil_enabled"`
+	Stripped     *bool       `json:"stripped"`
+	Linkage      *string     `json:"linkage"`
+	Libc         *string     `json:"libc"`
 }
 
 // Exit is how a process ended.

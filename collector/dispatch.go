@@ -71,6 +71,8 @@ func (d *dispatcher) record(r probes.Record) {
 		d.sample(p, r)
 	case probes.KindTake, probes.KindDrop, probes.KindSlice, probes.KindEnter:
 		d.hook(p, r)
+	case probes.KindRare:
+		d.rare(p, r)
 	case probes.KindBrake:
 		d.onBrake(p, trace.Time(r.Ts))
 	case probes.KindFork:

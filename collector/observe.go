@@ -29,6 +29,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		p.places = nil
 		return err
 	}
+	s.observeRare(p)
 	p.since = now()
 	for _, g := range p.gils() {
 		g.from = p.since

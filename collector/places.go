@@ -211,9 +211,11 @@ func (s *session) checkEnabled(p *process) {
 		return
 	}
 	if p.toggling = !p.toggling; p.toggling {
+		p.toggled = now()
 		return
 	}
 	p.py.Build.GILEnabled = enabled
+	s.noteGILState(p, enabled)
 	s.noteTarget(p, now(), cpython.Interpreter{Interval: time.Duration(p.mainInterval())})
 }
 

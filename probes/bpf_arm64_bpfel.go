@@ -23,7 +23,6 @@ type bpfCounts struct {
 	Look      uint32
 	Pad       uint32
 	Calls     uint64
-	Waits     uint64
 }
 
 type bpfFrame struct {
@@ -85,6 +84,23 @@ type bpfNsThread struct {
 	Tid  uint32
 }
 
+type bpfRareKind uint32
+
+const (
+	bpfRareKindRARE_NONE       bpfRareKind = 0
+	bpfRareKindRARE_STOPS      bpfRareKind = 1
+	bpfRareKindRARE_STOPPED    bpfRareKind = 2
+	bpfRareKindRARE_STARTS     bpfRareKind = 3
+	bpfRareKindRARE_CHECKS_GIL bpfRareKind = 4
+	bpfRareKindRARE_GIL_ON     bpfRareKind = 5
+)
+
+type bpfRareScratch struct {
+	_    structs.HostLayout
+	S    bpfScratch
+	Busy uint64
+}
+
 type bpfRec struct {
 	_         structs.HostLayout
 	Ts        uint64
@@ -125,7 +141,8 @@ const (
 	bpfRecKindREC_BRAKE  bpfRecKind = 10
 	bpfRecKindREC_EXIT   bpfRecKind = 11
 	bpfRecKindREC_LOOP   bpfRecKind = 12
-	bpfRecKindREC_BLOCK  bpfRecKind = 13
+	bpfRecKindREC_RARE   bpfRecKind = 13
+	bpfRecKindREC_BLOCK  bpfRecKind = 14
 )
 
 type bpfScratch struct {
@@ -236,6 +253,7 @@ const (
 	bpfMapHostTids          = "host_tids"
 	bpfMapLoopScratches     = "loop_scratches"
 	bpfMapLoops             = "loops"
+	bpfMapRareScratches     = "rare_scratches"
 	bpfMapRing              = "ring"
 	bpfMapScratches         = "scratches"
 	bpfMapTargets           = "targets"
@@ -244,13 +262,12 @@ const (
 	bpfMapWorkers           = "workers"
 	bpfProgCondSignal       = "cond_signal"
 	bpfProgCondTimedwait    = "cond_timedwait"
-	bpfProgCountCalls       = "count_calls"
 	bpfProgCpuSample        = "cpu_sample"
 	bpfProgDropGil          = "drop_gil"
 	bpfProgLoopGoesOn       = "loop_goes_on"
-	bpfProgLoopGoesOnHere   = "loop_goes_on_here"
 	bpfProgLoopWaits        = "loop_waits"
-	bpfProgLoopWaitsHere    = "loop_waits_here"
+	bpfProgRare             = "rare"
+	bpfProgRareReturn       = "rare_return"
 	bpfProgSchedProcessExec = "sched_process_exec"
 	bpfProgSchedProcessExit = "sched_process_exit"
 	bpfProgSchedProcessFork = "sched_process_fork"
@@ -263,6 +280,7 @@ const (
 	bpfVarDescribeKind      = "describe_kind"
 	bpfVarDescribeLoopAt    = "describe_loop_at"
 	bpfVarDescribeLoopTold  = "describe_loop_told"
+	bpfVarDescribeRare      = "describe_rare"
 	bpfVarFindLoops         = "find_loops"
 	bpfVarLook              = "look"
 	bpfVarWakeAt            = "wake_at"
@@ -312,13 +330,12 @@ type bpfSpecs struct {
 type bpfProgramSpecs struct {
 	CondSignal       *ebpf.ProgramSpec `ebpf:"cond_signal"`
 	CondTimedwait    *ebpf.ProgramSpec `ebpf:"cond_timedwait"`
-	CountCalls       *ebpf.ProgramSpec `ebpf:"count_calls"`
 	CpuSample        *ebpf.ProgramSpec `ebpf:"cpu_sample"`
 	DropGil          *ebpf.ProgramSpec `ebpf:"drop_gil"`
 	LoopGoesOn       *ebpf.ProgramSpec `ebpf:"loop_goes_on"`
-	LoopGoesOnHere   *ebpf.ProgramSpec `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.ProgramSpec `ebpf:"loop_waits"`
-	LoopWaitsHere    *ebpf.ProgramSpec `ebpf:"loop_waits_here"`
+	Rare             *ebpf.ProgramSpec `ebpf:"rare"`
+	RareReturn       *ebpf.ProgramSpec `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.ProgramSpec `ebpf:"sched_process_fork"`
@@ -336,6 +353,7 @@ type bpfMapSpecs struct {
 	HostTids      *ebpf.MapSpec `ebpf:"host_tids"`
 	LoopScratches *ebpf.MapSpec `ebpf:"loop_scratches"`
 	Loops         *ebpf.MapSpec `ebpf:"loops"`
+	RareScratches *ebpf.MapSpec `ebpf:"rare_scratches"`
 	Ring          *ebpf.MapSpec `ebpf:"ring"`
 	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
@@ -353,6 +371,7 @@ type bpfVariableSpecs struct {
 	DescribeKind     *ebpf.VariableSpec `ebpf:"describe_kind"`
 	DescribeLoopAt   *ebpf.VariableSpec `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.VariableSpec `ebpf:"describe_loop_told"`
+	DescribeRare     *ebpf.VariableSpec `ebpf:"describe_rare"`
 	FindLoops        *ebpf.VariableSpec `ebpf:"find_loops"`
 	Look             *ebpf.VariableSpec `ebpf:"look"`
 	WakeAt           *ebpf.VariableSpec `ebpf:"wake_at"`
@@ -382,6 +401,7 @@ type bpfMaps struct {
 	HostTids      *ebpf.Map `ebpf:"host_tids"`
 	LoopScratches *ebpf.Map `ebpf:"loop_scratches"`
 	Loops         *ebpf.Map `ebpf:"loops"`
+	RareScratches *ebpf.Map `ebpf:"rare_scratches"`
 	Ring          *ebpf.Map `ebpf:"ring"`
 	Scratches     *ebpf.Map `ebpf:"scratches"`
 	Targets       *ebpf.Map `ebpf:"targets"`
@@ -396,6 +416,7 @@ func (m *bpfMaps) Close() error {
 		m.HostTids,
 		m.LoopScratches,
 		m.Loops,
+		m.RareScratches,
 		m.Ring,
 		m.Scratches,
 		m.Targets,
@@ -414,6 +435,7 @@ type bpfVariables struct {
 	DescribeKind     *ebpf.Variable `ebpf:"describe_kind"`
 	DescribeLoopAt   *ebpf.Variable `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.Variable `ebpf:"describe_loop_told"`
+	DescribeRare     *ebpf.Variable `ebpf:"describe_rare"`
 	FindLoops        *ebpf.Variable `ebpf:"find_loops"`
 	Look             *ebpf.Variable `ebpf:"look"`
 	WakeAt           *ebpf.Variable `ebpf:"wake_at"`
@@ -425,13 +447,12 @@ type bpfVariables struct {
 type bpfPrograms struct {
 	CondSignal       *ebpf.Program `ebpf:"cond_signal"`
 	CondTimedwait    *ebpf.Program `ebpf:"cond_timedwait"`
-	CountCalls       *ebpf.Program `ebpf:"count_calls"`
 	CpuSample        *ebpf.Program `ebpf:"cpu_sample"`
 	DropGil          *ebpf.Program `ebpf:"drop_gil"`
 	LoopGoesOn       *ebpf.Program `ebpf:"loop_goes_on"`
-	LoopGoesOnHere   *ebpf.Program `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.Program `ebpf:"loop_waits"`
-	LoopWaitsHere    *ebpf.Program `ebpf:"loop_waits_here"`
+	Rare             *ebpf.Program `ebpf:"rare"`
+	RareReturn       *ebpf.Program `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.Program `ebpf:"sched_process_fork"`
@@ -445,13 +466,12 @@ func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.CondSignal,
 		p.CondTimedwait,
-		p.CountCalls,
 		p.CpuSample,
 		p.DropGil,
 		p.LoopGoesOn,
-		p.LoopGoesOnHere,
 		p.LoopWaits,
-		p.LoopWaitsHere,
+		p.Rare,
+		p.RareReturn,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SchedProcessFork,

@@ -28,6 +28,7 @@ const (
 	KindExit   = uint8(bpfRecKindREC_EXIT)
 	KindLoop   = uint8(bpfRecKindREC_LOOP)
 	KindBlock  = uint8(bpfRecKindREC_BLOCK)
+	KindRare   = uint8(bpfRecKindREC_RARE)
 )
 
 // Flags of records, see bpf/wire.h.

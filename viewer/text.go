@@ -50,6 +50,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	}
 	p.wrap("", verdict(r))
 	p.trust(r, top)
+	p.gilChanges(r)
 	p.deadlocks(r)
 	gils, left := gilRows(r, top)
 	for _, g := range gils {

@@ -85,6 +85,7 @@ const (
 	LockWaitEnd     // TID stops waiting for a lock; Arg: WaitOutcome; Other: who woke it, which for a lock is its last holder
 	LockRelease     // TID woke Other, which waited for the lock at address Arg; Stack: TID's
 	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
+	GILOn           // TID turned the GIL of a free-threaded build on, by importing a module that needs it; Stack: TID's
 	numKinds
 )
 

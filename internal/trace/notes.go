@@ -36,6 +36,9 @@ const (
 	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
 	// (takes by another thread state than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
+	// NoteGILState says that the GIL of a free-threaded build was turned on or off while it ran: enabled (0|1), and where it is
+	// known tid (of the thread that did it, an event of the same moment has its stack) and module (the one that needs the GIL, which it imported).
+	NoteGILState = "gil state"
 	// NoteLoop says that a thread is an event loop: tid, kind (asyncio|uvloop|trio|other; told again when it is known
 	// better), syscall (the number of the one it waits in).
 	NoteLoop = "loop"

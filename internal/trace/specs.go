@@ -165,6 +165,8 @@ var Specs = [numKinds]Spec{
 		pidField, gilField, {Of: FieldArg, Key: "threads"}}},
 	GILBusy: {Name: "gil.busy", Form: FormCounter, Track: TrackBusy, Rank: 11, Fields: []Field{
 		pidField, gilField, {Of: FieldArg, Key: "percent"}}},
+	GILOn: {Name: "gil.on", Form: FormInstant, Track: TrackThread, Category: "gil.on", Slice: "GIL turned on", Rank: 8, Fields: []Field{
+		pidField, tidField, stackField}},
 	ThreadStart: {Name: "thread.start", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread start", Rank: 2, Fields: []Field{
 		pidField, tidField}},
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{

@@ -20,12 +20,14 @@
 #include "lifecycle.h"
 #include "sample.h"
 #include "gil.h"
+#include "rare.h"
 #include "loopcalls.h"
 
 /* Makes the compiler describe these types, so that Go types can be generated. */
 const struct frame *describe_frame __attribute__((unused));
 const struct loop_at *describe_loop_at __attribute__((unused));
 const struct loop_told *describe_loop_told __attribute__((unused));
+const enum rare_kind *describe_rare __attribute__((unused));
 const enum rec_kind *describe_kind __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

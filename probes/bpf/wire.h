@@ -21,7 +21,18 @@ enum rec_kind {
 	REC_BRAKE,    /* the probes of tgid were hit as often as they may, and tell nothing from now on */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
 	REC_LOOP,     /* what the loop of tid has done lately: a struct loop_told is in place of the native stack */
+	REC_RARE,     /* tid is in a function that runs seldom; arg: enum rare_kind */
 	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
+};
+
+/* Functions of free-threaded builds that run seldom. */
+enum rare_kind {
+	RARE_NONE,
+	RARE_STOPS,      /* tid stops the world: pc, sp and the native stack are those of the caller */
+	RARE_STOPPED,    /* all others have stopped */
+	RARE_STARTS,     /* tid lets the world go on */
+	RARE_CHECKS_GIL, /* tid has imported a module and looks whether that needs the GIL; its name, a str, is in place of the native stack */
+	RARE_GIL_ON,     /* it does: tid turns the GIL on for good, unless that was forbidden */
 };
 
 /* rec.flags */
