@@ -51,6 +51,7 @@ func (p *process) first(g *gil) int {
 func (d *dispatcher) threadEnds(p *process, t *thread, at trace.Time, how trace.WaitOutcome) {
 	d.lockEnds(t)
 	d.lockEndsAt(t, at, how)
+	d.worldGoesOn(t, at, trace.BlockUnknown)
 	for i := range p.places {
 		if g := p.places[i].gil; g != nil {
 			g.ends(t, at, how)

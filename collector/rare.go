@@ -24,6 +24,12 @@ func (d *dispatcher) rare(p *process, r probes.Record) {
 	}
 	stack := p.stacks.python(r.Own) // also where it is not needed: later records may have the tag only
 	switch at := trace.Time(r.Ts); r.Arg {
+	case probes.RareStops:
+		d.stops(p, t, r, stack)
+	case probes.RareStopped:
+		d.stopped(p, t, at)
+	case probes.RareStarts:
+		d.worldGoesOn(t, at, trace.BlockOver)
 	case probes.RareChecksGIL:
 		t.imported = p.py.StrIn(r.Stack)
 	case probes.RareGILOn:

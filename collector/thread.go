@@ -21,6 +21,7 @@ type thread struct {
 	worker   *worker    // nil: it works for no executor
 	looks    int        // at its stack, see findWorkers
 	born     trace.Time // 0: before the recording
+	stops    trace.Time // since when it stops all others; 0: it does not
 	imported string     // the module that it imported last, if a probe told
 	fired    trace.Time // begin of the wait or hold of which an alarm has told
 }
