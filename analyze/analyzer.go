@@ -21,7 +21,7 @@ var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, gilStateAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
-	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, worldAnalyzer,
+	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, worldAnalyzer, pausesAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 

@@ -1,6 +1,8 @@
 package collector
 
 import (
+	"fmt"
+
 	"gilscope/internal/trace"
 	"gilscope/probes"
 )
@@ -15,9 +17,32 @@ func (s *session) observeRare(p *process) {
 	p.rare = found
 }
 
+// maxRare is how many hits there may be of functions that run seldom from one look at the process to the
+// next (checkEvery): 15,000 a second, which cost about 2 % of a CPU.
+const maxRare = 3000
+
+// brakeRare takes the probes off that are hit too often. It says so, for then pauses are
+// missing from the recording.
+func (s *session) brakeRare(p *process) {
+	n := p.rares
+	if p.rares = 0; n <= maxRare || p.exited {
+		return
+	}
+	p.rare = nil
+	text := fmt.Sprintf("warning: pid %d stops the world, or imports, so often that from now on this is not recorded", p.pid)
+	if err := s.probes.UnhookRare(int(p.pid)); err != nil {
+		text += ": " + err.Error()
+	}
+	s.prog.note(s.o.Words, text)
+	for _, t := range p.threads {
+		s.d.worldGoesOn(t, s.d.now, trace.BlockUnknown)
+	}
+}
+
 // rare handles what these probes saw.
 func (d *dispatcher) rare(p *process, r probes.Record) {
 	d.hits++
+	p.rares++
 	t := d.join(p, r.Tid)
 	if t == nil || p.stacks == nil || p.py == nil {
 		return

@@ -41,9 +41,6 @@ type importTruth struct {
 // that was, by which thread and line, and of which module, is told.
 func TestGILTurnedOn(t *testing.T) {
 	for _, in := range testpy.FreeThreaded(t) {
-		if in.GIL {
-			continue // it is on already
-		}
 		t.Run(in.Name, func(t *testing.T) {
 			script, _ := lockScript(t, "reenable")
 			p := testpy.StartScript(t, in, script, needsGIL(t, in))

@@ -10,9 +10,6 @@ import (
 // each other. How long is what they timed, and for what is said of all that counts.
 func TestObjectLocks(t *testing.T) {
 	for _, in := range testpy.FreeThreaded(t) {
-		if in.GIL {
-			continue // then they wait for that
-		}
 		for _, kind := range []string{"list", "dict", "set", "type"} {
 			t.Run(in.Name+"/"+kind, steady(func(t testing.TB) {
 				r, truth := recordLocks(t, in, "objects "+kind, "1s")

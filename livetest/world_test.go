@@ -41,9 +41,7 @@ func TestStopTheWorld(t *testing.T) {
 			checkPauses(t, r, truth)
 			checkWorldRows(t, r.report, truth)
 			checkStopped(t, r, truth)
-			if !in.GIL {
-				checkInferred(t, r, truth)
-			}
+			checkInferred(t, r, truth)
 		}))
 	}
 }
@@ -142,5 +140,38 @@ func checkInferred(t testing.TB, r recording, truth worldTruth) {
 	t.Logf("of pauses of %.3f ms, %.3f ms are seen without probes", ms(all), ms(seen))
 	if float64(seen) < 0.8*float64(all) || float64(seen) > 1.02*float64(all)+1e6 {
 		t.Errorf("of pauses of %.3f ms, %.3f ms are seen without probes", ms(all), ms(seen))
+	}
+}
+
+// TestWorldReasons: why the world was stopped is right each time, and so is the line.
+func TestWorldReasons(t *testing.T) {
+	for _, in := range testpy.FreeThreaded(t) {
+		t.Run(in.Name, func(t *testing.T) {
+			script, _ := lockScript(t, "reasons")
+			p := testpy.StartScript(t, in, script)
+			rec := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "1s")
+			rec.wait(t)
+			if err := p.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			var truth map[string]int32
+			if err := json.Unmarshal([]byte(p.Last), &truth); err != nil {
+				t.Fatalf("read the truth: %v: %q", err, p.Last)
+			}
+			seen := map[string]int64{}
+			for _, row := range open(t, rec, nil).report.StopTheWorld {
+				site := row.Requester.Site
+				if site == nil || site.Function == nil || short(*site.Function) != "for_"+row.Reason || *site.Line <= truth[row.Reason] || *site.Line > truth[row.Reason]+2 {
+					t.Errorf("%d pauses for %s, asked for %s", row.Pauses, row.Reason, siteOf(site))
+				}
+				seen[row.Reason] += row.Pauses
+			}
+			for reason := range truth {
+				if seen[reason] < 3 {
+					t.Errorf("%d pauses for %s", seen[reason], reason)
+				}
+			}
+			t.Logf("pauses: %v", seen)
+		})
 	}
 }

@@ -69,7 +69,8 @@ func (s *Session) inheritRare(child, parent int) {
 	}
 }
 
-func (s *Session) unhookRare(pid int) error {
+// UnhookRare takes these probes off.
+func (s *Session) UnhookRare(pid int) error {
 	var errs []error
 	for _, l := range s.rare[pid] {
 		errs = append(errs, l.Close())

@@ -240,7 +240,7 @@ func (s *Session) Detach() error {
 		errs = append(errs, s.Unhook(pid))
 	}
 	for pid := range s.rare {
-		errs = append(errs, s.unhookRare(pid))
+		errs = append(errs, s.UnhookRare(pid))
 	}
 	errs = append(errs, s.calls.leave())
 	for _, l := range s.links {

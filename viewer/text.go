@@ -128,6 +128,9 @@ func costs(f analyze.Finding) string {
 	if strings.HasPrefix(f.Rule, "lock.") {
 		return "waiting for locks"
 	}
+	if strings.HasPrefix(f.Rule, "world.") {
+		return "being stopped"
+	}
 	return "waiting"
 }
 

@@ -29,7 +29,7 @@ var worldCallers = map[string]WorldReason{
 	"_PyGC_GetObjects": WorldInspection, "_PyGC_GetReferrers": WorldInspection, "gc_get_referents": WorldInspection, "_PyGC_Freeze": WorldInspection,
 	"_PyGC_Unfreeze": WorldInspection, "_PyGC_GetFreezeCount": WorldInspection, "PyUnstable_GC_VisitObjects": WorldInspection,
 	"_PyThread_CurrentFrames": WorldInspection, "_PyThread_CurrentExceptions": WorldInspection, "faulthandler_dump_traceback_py": WorldInspection,
-	"get_num_global_allocated_blocks": WorldInspection,
+	"get_num_global_allocated_blocks":  WorldInspection,
 	"_PyGC_ImmortalizeDeferredObjects": WorldMemory, "_Py_qsbr_reserve": WorldMemory, "_Py_brc_queue_object": WorldMemory, "free_delayed": WorldMemory,
 }
 
