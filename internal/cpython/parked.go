@@ -103,16 +103,20 @@ func (p *Process) LockOfType(class uint64) ParkedFor {
 	return ParkedObject
 }
 
-// isType says whether there is a type at an address: its type is one of types, in the end type, whose
-// type is itself.
+// isType says whether there is a type at an address: its own type is one whose objects are types, and
+// the chain of types of types ends in type, whose type is itself.
 func (p *Process) isType(class uint64) bool {
-	for range 4 {
+	for n := range 4 {
 		meta, err := p.word(class + uint64(p.Layout.ObType))
 		if err != nil || meta%8 != 0 {
 			return false
 		}
 		if meta == class {
 			return p.nameOfType(class) == "type"
+		}
+		flags, err := p.word(meta + uint64(p.objects.typeFlags))
+		if err != nil || n == 0 && flags&typeSubclass == 0 {
+			return false
 		}
 		class = meta
 	}
