@@ -60,6 +60,9 @@ func (s *session) noteTarget(p *process, at trace.Time, in cpython.Interpreter) 
 		{Key: "interval_ns", Num: int64(in.Interval)}, {Key: "interpreter", Num: in.ID},
 		{Key: "libc", Text: strings.TrimSpace(string(py.Libc().Kind) + " " + py.Libc().Version)},
 	}
+	if len(p.rarePlan.Hooks) > 0 {
+		args = append(args, trace.Arg{Key: "rare_sites", Text: s.o.paths().sites(p.rarePlan)})
+	}
 	if py.NSLevel() > 0 {
 		args = append(args, trace.Arg{Key: "ns_pid", Num: int64(py.NSPID())})
 	}

@@ -212,8 +212,10 @@ func (s *session) checkEnabled(p *process) {
 		return
 	}
 	if p.toggling = !p.toggling; p.toggling {
-		p.toggled = now()
-		return
+		if p.toggled = now(); p.turnedOn.at == 0 || !enabled {
+			return
+		}
+		p.toggling = false // a probe has told that it is for good
 	}
 	p.py.Build.GILEnabled = enabled
 	s.noteGILState(p, enabled)

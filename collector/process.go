@@ -39,6 +39,7 @@ type process struct {
 	toggling   bool            // whether its GIL is in use seems to have changed since the last look
 	toggled    trace.Time      // when that was first seen
 	turnedOn   turnedOn        // what may have changed it
+	rarePlan   probes.Plan     // the probes on functions that run seldom
 	rares      int             // hits of these since the last look
 	rare       map[uint32]bool // the functions that run seldom on which there are probes
 	executors  []*executor     // those that have workers

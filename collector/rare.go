@@ -10,11 +10,11 @@ import (
 // observeRare puts probes on the functions of a free-threaded build that run seldom. Without
 // them a recording tells less, and is one.
 func (s *session) observeRare(p *process) {
-	found, err := s.probes.HookRare(p.py, s.o.Follow)
+	found, plan, err := s.probes.HookRare(p.py, s.o.Follow)
 	if err != nil {
 		s.prog.note(s.o.Words, "warning: "+err.Error())
 	}
-	p.rare = found
+	p.rare, p.rarePlan = found, plan
 }
 
 // maxRare is how many hits there may be of functions that run seldom from one look at the process to the
@@ -44,7 +44,7 @@ func (d *dispatcher) rare(p *process, r probes.Record) {
 	d.hits++
 	p.rares++
 	t := d.join(p, r.Tid)
-	if t == nil || p.stacks == nil || p.py == nil {
+	if t == nil || p.stacks == nil {
 		return
 	}
 	stack := p.stacks.python(r.Own) // also where it is not needed: later records may have the tag only
@@ -56,7 +56,9 @@ func (d *dispatcher) rare(p *process, r probes.Record) {
 	case probes.RareStarts:
 		d.worldGoesOn(t, at, trace.BlockOver)
 	case probes.RareChecksGIL:
-		t.imported = p.py.StrIn(r.Stack)
+		if t.imported = ""; p.py != nil {
+			t.imported = p.py.StrIn(r.Stack)
+		}
 	case probes.RareGILOn:
 		p.turnedOn = turnedOn{at: at, tid: t.tid, module: t.imported, stack: stack}
 	}

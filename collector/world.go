@@ -20,7 +20,10 @@ func (d *dispatcher) stops(p *process, t *thread, r probes.Record, stack trace.S
 	at := trace.Time(r.Ts)
 	d.worldGoesOn(t, at, trace.BlockUnknown)
 	t.stops = at
-	why := worldReasons[p.py.StoppedFor(r.Pc, r.Sp, r.Stack)]
+	why := trace.WorldUnknown
+	if p.py != nil {
+		why = worldReasons[p.py.StoppedFor(r.Pc, r.Sp, r.Stack)]
+	}
 	d.event(p, trace.Event{Time: at, Kind: trace.WorldStopBegin, TID: t.tid, Arg: int64(why), Stack: stack})
 }
 

@@ -30,26 +30,25 @@ var rareFunctions = []struct {
 
 // HookRare puts probes on the functions that run seldom, as far as the interpreter has
 // symbols for them; they stay until the process is forgotten, at any detail. A build with a GIL has
-// none. It returns which it found.
-func (s *Session) HookRare(p *cpython.Process, shared bool) (found map[uint32]bool, err error) {
+// none. It returns which it found, and the probes.
+func (s *Session) HookRare(p *cpython.Process, shared bool) (found map[uint32]bool, plan Plan, err error) {
 	found = map[uint32]bool{}
 	if !p.Build.FreeThreaded {
-		return found, nil
+		return found, plan, nil
 	}
-	var hooks []Hook
 	for _, f := range rareFunctions {
 		site, err := p.FunctionSite(f.name)
 		if err != nil {
 			continue // inlined, or stripped
 		}
 		found[f.which] = true
-		hooks = append(hooks, Hook{Program: bpfProgRare, Site: site, Which: uint8(f.which)})
+		plan.Hooks = append(plan.Hooks, Hook{Program: bpfProgRare, Site: site, Which: uint8(f.which)})
 		if f.which == RareStops {
-			hooks = append(hooks, Hook{Program: bpfProgRareReturn, Return: true, Site: site})
+			plan.Hooks = append(plan.Hooks, Hook{Program: bpfProgRareReturn, Return: true, Site: site})
 		}
 	}
 	was := len(s.hooks[p.PID])
-	for _, g := range groups(hooks) {
+	for _, g := range groups(plan.Hooks) {
 		if err = s.attach(p.PID, g, shared); err != nil {
 			err = fmt.Errorf("attach to pid %d: %v: %w: stop-the-world pauses are not recorded", p.PID, g, permission(err))
 			break
@@ -57,7 +56,7 @@ func (s *Session) HookRare(p *cpython.Process, shared bool) (found map[uint32]bo
 	}
 	s.rare[p.PID] = append(s.rare[p.PID], s.hooks[p.PID][was:]...)
 	s.hooks[p.PID] = s.hooks[p.PID][:was]
-	return found, err
+	return found, plan, err
 }
 
 func (s *Session) inheritRare(child, parent int) {

@@ -9,7 +9,7 @@ const (
 	// ("3.11.7"), free_threaded, gil_enabled, stripped, pie (0|1), linkage
 	// (shared|static), path, backend (futex|condvar|take_gil), cost (emulated|
 	// nop5|single-stepped|none), sites ("name file+0xoff insn; ..."), interval_ns, interpreter,
-	// libc ("glibc 2.36"), and ns_pid (its pid in its own pid namespace, where that is another).
+	// libc ("glibc 2.36"), of a free-threaded build rare_sites (like sites: functions that stop the world, or turn the GIL on), and ns_pid (its pid in its own pid namespace, where that is another).
 	NoteTarget = "target"
 	// NoteInterpreter says that another interpreter than the main one was found in a process: interpreter
 	// (its id), own_gil (0|1; without one it uses the main interpreter's), interval_ns.

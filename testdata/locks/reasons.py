@@ -8,10 +8,12 @@ import json
 import os
 import sys
 import threading
+import warnings
 
 import lockclock
 
 gc.disable()
+warnings.simplefilter("ignore")  # showing one imports modules
 
 
 class One:
