@@ -23,6 +23,7 @@ type bpfCounts struct {
 	Look      uint32
 	Pad       uint32
 	Calls     uint64
+	Waits     uint64
 }
 
 type bpfFrame struct {
@@ -262,10 +263,13 @@ const (
 	bpfMapWorkers           = "workers"
 	bpfProgCondSignal       = "cond_signal"
 	bpfProgCondTimedwait    = "cond_timedwait"
+	bpfProgCountCalls       = "count_calls"
 	bpfProgCpuSample        = "cpu_sample"
 	bpfProgDropGil          = "drop_gil"
 	bpfProgLoopGoesOn       = "loop_goes_on"
+	bpfProgLoopGoesOnHere   = "loop_goes_on_here"
 	bpfProgLoopWaits        = "loop_waits"
+	bpfProgLoopWaitsHere    = "loop_waits_here"
 	bpfProgRare             = "rare"
 	bpfProgRareReturn       = "rare_return"
 	bpfProgSchedProcessExec = "sched_process_exec"
@@ -330,10 +334,13 @@ type bpfSpecs struct {
 type bpfProgramSpecs struct {
 	CondSignal       *ebpf.ProgramSpec `ebpf:"cond_signal"`
 	CondTimedwait    *ebpf.ProgramSpec `ebpf:"cond_timedwait"`
+	CountCalls       *ebpf.ProgramSpec `ebpf:"count_calls"`
 	CpuSample        *ebpf.ProgramSpec `ebpf:"cpu_sample"`
 	DropGil          *ebpf.ProgramSpec `ebpf:"drop_gil"`
 	LoopGoesOn       *ebpf.ProgramSpec `ebpf:"loop_goes_on"`
+	LoopGoesOnHere   *ebpf.ProgramSpec `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.ProgramSpec `ebpf:"loop_waits"`
+	LoopWaitsHere    *ebpf.ProgramSpec `ebpf:"loop_waits_here"`
 	Rare             *ebpf.ProgramSpec `ebpf:"rare"`
 	RareReturn       *ebpf.ProgramSpec `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
@@ -447,10 +454,13 @@ type bpfVariables struct {
 type bpfPrograms struct {
 	CondSignal       *ebpf.Program `ebpf:"cond_signal"`
 	CondTimedwait    *ebpf.Program `ebpf:"cond_timedwait"`
+	CountCalls       *ebpf.Program `ebpf:"count_calls"`
 	CpuSample        *ebpf.Program `ebpf:"cpu_sample"`
 	DropGil          *ebpf.Program `ebpf:"drop_gil"`
 	LoopGoesOn       *ebpf.Program `ebpf:"loop_goes_on"`
+	LoopGoesOnHere   *ebpf.Program `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.Program `ebpf:"loop_waits"`
+	LoopWaitsHere    *ebpf.Program `ebpf:"loop_waits_here"`
 	Rare             *ebpf.Program `ebpf:"rare"`
 	RareReturn       *ebpf.Program `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
@@ -466,10 +476,13 @@ func (p *bpfPrograms) Close() error {
 	return _BpfClose(
 		p.CondSignal,
 		p.CondTimedwait,
+		p.CountCalls,
 		p.CpuSample,
 		p.DropGil,
 		p.LoopGoesOn,
+		p.LoopGoesOnHere,
 		p.LoopWaits,
+		p.LoopWaitsHere,
 		p.Rare,
 		p.RareReturn,
 		p.SchedProcessExec,

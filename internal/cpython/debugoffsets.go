@@ -131,7 +131,6 @@ func (t *debugTable) readLayout() Layout {
 		InterpGIL:               at("interpreter_state.ceval_gil"), InterpOwnGIL: at("interpreter_state.gil_runtime_state"),
 		InterpNext: at("interpreter_state.next"), InterpID: at("interpreter_state.id"),
 		InterpThreadsHead: at("interpreter_state.threads_head"), InterpModules: at("interpreter_state.imports_modules"),
-		InterpSize: at("interpreter_state.size"), RuntimeSize: at("runtime_state.size"),
 		GCCollecting:    at("interpreter_state.gc") + at("gc.collecting"),
 		DropRequestBase: DropInThread, DropRequest: at("thread_state.interp") + 8, // eval_breaker, bit 0
 		ThreadPrev: at("thread_state.prev"), ThreadNext: at("thread_state.next"), ThreadInterp: at("thread_state.interp"),
@@ -170,6 +169,7 @@ func (t *debugTable) readObjectLayout() objectLayout {
 	o.frameLocals, o.tuple = t.at("interpreter_frame.localsplus"), t.at("tuple_object.ob_item")
 	// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
 	o.cachedKeys = t.at("type_object.size") + 464
+	o.interpSize, o.runtimeSize = t.at("interpreter_state.size"), t.at("runtime_state.size")
 	if t.freeThreaded {
 		o.managedDict = 8 // no GC header stands before the object (pycore_object.h, MANAGED_DICT_OFFSET)
 	}

@@ -18,7 +18,6 @@ type Layout struct {
 	InterpID                uint32
 	InterpThreadsHead       uint32
 	InterpModules           uint32 // the dict sys.modules
-	InterpSize, RuntimeSize uint32 // of PyInterpreterState and _PyRuntime (3.13+); 0: not known
 	GCCollecting            uint32 // int: the garbage collector is at work; in the interpreter,
 	GCInRuntime             bool   // or in the runtime (3.8)
 

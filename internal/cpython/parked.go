@@ -43,17 +43,17 @@ const worldSize = 24
 // InsideOf says what lock of the interpreter's own is at an address; interps are the addresses of
 // the interpreters. It is ParkedUnknown elsewhere.
 func (p *Process) InsideOf(address uint64, interps []uint64) ParkedFor {
-	l := &p.Layout
+	l := &p.objects
 	var row inside
 	for _, r := range insides {
-		if r.series == uint32(p.Version.series()) && r.arch == runtime.GOARCH && r.interpSize == l.InterpSize && r.runtimeSize == l.RuntimeSize {
+		if r.series == uint32(p.Version.series()) && r.arch == runtime.GOARCH && r.interpSize == l.interpSize && r.runtimeSize == l.runtimeSize {
 			row = r
 		}
 	}
 	within := func(base uint64, off, size uint32) bool { return off != 0 && address-base-uint64(off) < uint64(size) }
 	for _, interp := range interps {
 		switch off := address - interp; {
-		case interp == 0 || off >= uint64(l.InterpSize):
+		case interp == 0 || off >= uint64(l.interpSize):
 		case within(interp, row.world, worldSize):
 			return ParkedStopping
 		case within(interp, row.types, 1):
@@ -65,7 +65,7 @@ func (p *Process) InsideOf(address uint64, interps []uint64) ParkedFor {
 	switch {
 	case within(p.Runtime, row.worldOfAll, worldSize):
 		return ParkedStopping
-	case address-p.Runtime < uint64(l.RuntimeSize):
+	case address-p.Runtime < uint64(l.runtimeSize):
 		return ParkedInterpreter
 	}
 	return ParkedUnknown

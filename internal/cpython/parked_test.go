@@ -77,7 +77,7 @@ func checkInside(t *testing.T, p *Process) {
 		t.Fatal(err)
 	}
 	for addr, want := range map[uint64]ParkedFor{
-		gil: ParkedInterpreter, p.interp: ParkedInterpreter, p.interp + uint64(p.Layout.InterpSize) - 1: ParkedInterpreter, p.Runtime: ParkedInterpreter,
+		gil: ParkedInterpreter, p.interp: ParkedInterpreter, p.interp + uint64(p.objects.interpSize) - 1: ParkedInterpreter, p.Runtime: ParkedInterpreter,
 		p.Runtime - 1: ParkedUnknown, 0: ParkedUnknown, ^uint64(0): ParkedUnknown,
 		p.interp + 10744 + 4: ParkedStopping, p.Runtime + 10360: ParkedStopping, p.interp + 196152: ParkedType,
 	} {
