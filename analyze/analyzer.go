@@ -18,10 +18,10 @@ type Analyzer struct {
 // Analyzers are run in this order; the later ones read what the earlier ones
 // put into the report.
 var Analyzers = []Analyzer{
-	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
+	recordingAnalyzer, processesAnalyzer, gilStateAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
-	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer,
+	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, worldAnalyzer, pausesAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 

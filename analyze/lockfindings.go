@@ -31,9 +31,9 @@ func (tl *Timeline) lockFinding(row *LockRow) Finding {
 		Title: fmt.Sprintf("threads wait for %s, most of all %s", row.lockName(), partyLabel(&w.Party)),
 		Evidence: fmt.Sprintf("%d waits, %s in all, the longest %s; somebody waited for %s, %.1f threads at once on the average",
 			row.Waits, ms(row.WaitNS), ms(row.WaitMaxNS), ms(row.BusyNS), queue),
-		Advice: "Hold the lock for shorter: compute, log and do I/O outside of the with statement; or give each thread data of its own and join it at the end.",
+		Advice: lockAdvice(row.Kind),
 	}
-	if queue >= convoyQueue && len(row.Waiters) > convoyQueue {
+	if queue >= convoyQueue && !ofObject(row.Kind) && len(row.Waiters) > convoyQueue {
 		f.Rule = "lock.convoy"
 		f.Title = fmt.Sprintf("lock convoy: %.1f threads queue for %s, most of all %s", queue, row.lockName(), partyLabel(&w.Party))
 		f.Advice = "The threads go in single file. Hold the lock for shorter, take it less often (work in batches), split it by what it protects, or use fewer threads."

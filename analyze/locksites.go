@@ -10,7 +10,7 @@ import (
 
 // lockModules are the files of the standard library in which waiting for a lock
 // is nobody's fault: the line of who called them says more.
-var lockModules = []string{"threading.py", "queue.py", "<frozen importlib._bootstrap>", "logging/__init__.py",
+var lockModules = []string{"threading.py", "queue.py", "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>", "importlib/__init__.py", "logging/__init__.py",
 	"futures/_base.py", "futures/thread.py", "multiprocessing/synchronize.py", "multiprocessing/queues.py"}
 
 // site caches userSite.

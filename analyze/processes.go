@@ -59,7 +59,7 @@ func (tl *Timeline) processRow(p trace.Process) Process {
 
 func (row *Process) python(f *facts) {
 	n := *f.target
-	row.Python = &Python{
+	row.Python = &Python{GILChanges: []GILChange{},
 		Version: text(n, "python"), FreeThreaded: yes(n, "free_threaded"), GILEnabled: yes(n, "gil_enabled"),
 		Stripped: yes(n, "stripped"), Linkage: known(text(n, "linkage")), Libc: known(text(n, "libc")),
 	}

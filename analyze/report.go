@@ -8,20 +8,21 @@ const Schema = "gilscope.report/v1"
 // gilscope.report/v1. Times are integer nanoseconds; a nil pointer (null) means
 // "not known at this detail", which is never written as 0; lists are never null.
 type Report struct {
-	Schema    string        `json:"schema"`
-	Recording Recording     `json:"recording"`
-	Processes []Process     `json:"processes"`
-	Threads   []ThreadRow   `json:"threads"`
-	GIL       []GILRow      `json:"gil"`
-	Loops     []LoopRow     `json:"loops"`
-	Executors []ExecutorRow `json:"executors"`
-	Locks     []LockRow     `json:"locks"`
-	Deadlocks []DeadlockRow `json:"deadlocks"`
-	Scaling   *struct{}     `json:"scaling"`
-	Forks     []struct{}    `json:"forks"`
-	Findings  []Finding     `json:"findings"`
-	Skipped   []Skipped     `json:"skipped"`
-	pooled    pooled
+	Schema       string        `json:"schema"`
+	Recording    Recording     `json:"recording"`
+	Processes    []Process     `json:"processes"`
+	Threads      []ThreadRow   `json:"threads"`
+	GIL          []GILRow      `json:"gil"`
+	Loops        []LoopRow     `json:"loops"`
+	Executors    []ExecutorRow `json:"executors"`
+	Locks        []LockRow     `json:"locks"`
+	Deadlocks    []DeadlockRow `json:"deadlocks"`
+	StopTheWorld []WorldRow    `json:"stop_the_world"`
+	Scaling      *struct{}     `json:"scaling"`
+	Forks        []struct{}    `json:"forks"`
+	Findings     []Finding     `json:"findings"`
+	Skipped      []Skipped     `json:"skipped"`
+	pooled       pooled
 }
 
 // pooled is the waits and holds of all GILs together.
@@ -69,12 +70,13 @@ type Process struct {
 
 // Python is a process's interpreter.
 type Python struct {
-	Version      string  `json:"version"`
-	FreeThreaded *bool   `json:"free_threaded"`
-	GILEnabled   *bool   `json:"gil_enabled"`
-	Stripped     *bool   `json:"stripped"`
-	Linkage      *string `json:"linkage"`
-	Libc         *string `json:"libc"`
+	Version      string      `json:"version"`
+	GILChanges   []GILChange `json:"gil_changes"` // of a free-threaded build; GILEnabled is how it was in the end
+	FreeThreaded *bool       `json:"free_threaded"`
+	GILEnabled   *bool       `json:"gil_enabled"`
+	Stripped     *bool       `json:"stripped"`
+	Linkage      *string     `json:"linkage"`
+	Libc         *string     `json:"libc"`
 }
 
 // Exit is how a process ended.
@@ -226,7 +228,7 @@ type Skipped struct {
 func newReport() *Report {
 	return &Report{
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
-		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{},
+		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{}, StopTheWorld: []WorldRow{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},
 	}

@@ -72,6 +72,8 @@ func (d *dispatcher) record(r probes.Record) {
 		d.sample(p, r)
 	case probes.KindTake, probes.KindDrop, probes.KindSlice, probes.KindEnter:
 		d.hook(p, r)
+	case probes.KindRare:
+		d.rare(p, r)
 	case probes.KindBrake:
 		d.onBrake(p, trace.Time(r.Ts))
 	case probes.KindFork:
@@ -196,7 +198,7 @@ func (d *dispatcher) leaves(p *process, t *thread, r probes.Record, before trace
 		g.preempted(t, b)
 		return
 	}
-	if r.Sp != 0 {
+	if r.Sp != 0 && !r.AboutLock() {
 		b.holderStack = p.stacks.withNative(r)
 	} else {
 		b.stack, b.holderStack = p.stacks.python(r.Own), p.stacks.python(r.Holder)

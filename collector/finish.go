@@ -13,6 +13,11 @@ import (
 // is detached, since from then on some see what others do not.
 func (s *session) finish() error {
 	s.tellAllTasks()
+	for _, p := range s.d.procs {
+		if p.py != nil && len(p.places) > 0 && !p.exited {
+			s.checkEnabled(p)
+		}
+	}
 	begun, at := time.Now(), now()
 	s.d.end = at
 	for _, p := range s.d.procs {

@@ -77,9 +77,7 @@ func (d *dispatcher) lockBegins(p *process, t *thread, r probes.Record) {
 		open: true, blocked: true, timed: r.Op&probes.LockTimed != 0, common: r.Op&probes.LockCommon != 0, parked: r.Op&probes.LockParked != 0,
 		address: r.Pc, begin: at, sleep: at, end: at, in: at, stack: k.id,
 	}
-	if w.kind = k.waits; w.kind == trace.LockUnknown {
-		w.kind = p.lockKind(t, &w)
-	}
+	w.kind = p.waitsFor(t, &w, k, r)
 	t.lock = w
 	d.event(p, trace.Event{Time: at, Kind: trace.LockWaitBegin, TID: t.tid, Arg: int64(w.address), Lock: w.kind, Stack: w.stack})
 }

@@ -48,8 +48,8 @@ func (b *lockBench) come(at trace.Time, tid uint32) {
 	b.d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(at * us), Kind: probes.KindSwitch, Tgid: 11, Peer: tid, Flags: probes.FlagNext}})
 }
 
-// locks closes the trace and returns what it says of locks.
-func (b *lockBench) locks(at trace.Time) string {
+// trace closes the trace and reads it.
+func (b *lockBench) trace(at trace.Time) *trace.Trace {
 	b.t.Helper()
 	b.d.close(b.p, at*us, trace.WaitUnknown)
 	b.d.w.Note(trace.Note{Time: at*us + 1, Name: trace.NoteEnd})
@@ -63,6 +63,13 @@ func (b *lockBench) locks(at trace.Time) string {
 	if errs := tr.Validate(); len(errs) > 0 {
 		b.t.Errorf("not valid: %v", errs)
 	}
+	return tr
+}
+
+// locks closes the trace and returns what it says of locks.
+func (b *lockBench) locks(at trace.Time) string {
+	b.t.Helper()
+	tr := b.trace(at)
 	names := []string{trace.WaitTaken: "taken", trace.WaitExit: "exit", trace.WaitUnknown: "unknown", trace.WaitTimeout: "timeout"}
 	var lines []string
 	for i := range tr.Events {

@@ -9,6 +9,7 @@ import (
 // they could be found, by the address that waiters show.
 type lockObjects struct {
 	known  map[uint64]lockObject
+	types  map[uint64]typeLock           // of objects that have locks (free-threaded builds)
 	states map[int32]cpython.ThreadState // by thread id
 	read   trace.Time                    // when states was read
 	tries  int                           // look-ups that were made in the present second,

@@ -157,6 +157,7 @@ func (d *dispatcher) interrupted(at trace.Time) {
 	for _, p := range d.procs {
 		for _, t := range p.threads {
 			d.lockInterrupted(t, at)
+			d.worldInterrupted(t, at)
 		}
 		for _, g := range p.gils() {
 			for _, t := range p.threads {

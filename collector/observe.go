@@ -29,6 +29,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 		p.places = nil
 		return err
 	}
+	s.observeRare(p)
 	p.since = now()
 	for _, g := range p.gils() {
 		g.from = p.since
@@ -58,6 +59,9 @@ func (s *session) noteTarget(p *process, at trace.Time, in cpython.Interpreter) 
 		{Key: "cost", Text: plan.Cost()}, {Key: "sites", Text: s.o.paths().sites(plan)},
 		{Key: "interval_ns", Num: int64(in.Interval)}, {Key: "interpreter", Num: in.ID},
 		{Key: "libc", Text: strings.TrimSpace(string(py.Libc().Kind) + " " + py.Libc().Version)},
+	}
+	if len(p.rarePlan.Hooks) > 0 {
+		args = append(args, trace.Arg{Key: "rare_sites", Text: s.o.paths().sites(p.rarePlan)})
 	}
 	if py.NSLevel() > 0 {
 		args = append(args, trace.Arg{Key: "ns_pid", Num: int64(py.NSPID())})

@@ -51,6 +51,7 @@ func (p *process) first(g *gil) int {
 func (d *dispatcher) threadEnds(p *process, t *thread, at trace.Time, how trace.WaitOutcome) {
 	d.lockEnds(t)
 	d.lockEndsAt(t, at, how)
+	d.worldGoesOn(t, at, trace.BlockUnknown)
 	for i := range p.places {
 		if g := p.places[i].gil; g != nil {
 			g.ends(t, at, how)
@@ -211,9 +212,13 @@ func (s *session) checkEnabled(p *process) {
 		return
 	}
 	if p.toggling = !p.toggling; p.toggling {
-		return
+		if p.toggled = now(); p.turnedOn.at == 0 || !enabled {
+			return
+		}
+		p.toggling = false // a probe has told that it is for good
 	}
 	p.py.Build.GILEnabled = enabled
+	s.noteGILState(p, enabled)
 	s.noteTarget(p, now(), cpython.Interpreter{Interval: time.Duration(p.mainInterval())})
 }
 

@@ -31,19 +31,24 @@ type process struct {
 	parent     int32
 	method     string // how it was started, see trace.NoteStarted; "" if it ran before
 	role       string
-	name       string      // of its program
-	given      bool        // one of those that the user named, not a child of them
-	naming     int         // how often names are still to be read
-	flows      uint64      // hand-offs so far; an exec does not end the process, so their names go on
-	looked     trace.Time  // when its present program was looked into: earlier execs are history
-	toggling   bool        // whether its GIL is in use seems to have changed since the last look
-	executors  []*executor // those that have workers
-	made       uint16      // how many there were
-	fresh      []*thread   // threads of which it is not known yet whether they are workers
-	search     time.Time   // when these are looked at next
-	unassigned []*thread   // workers whose executor is not known yet
-	stub       bool        // a launched command that has not become itself yet: what it does is ours, not the command's
-	ending     int         // of threads, those that have ended
+	name       string          // of its program
+	given      bool            // one of those that the user named, not a child of them
+	naming     int             // how often names are still to be read
+	flows      uint64          // hand-offs so far; an exec does not end the process, so their names go on
+	looked     trace.Time      // when its present program was looked into: earlier execs are history
+	toggling   bool            // whether its GIL is in use seems to have changed since the last look
+	toggled    trace.Time      // when that was first seen
+	turnedOn   turnedOn        // what may have changed it
+	rarePlan   probes.Plan     // the probes on functions that run seldom
+	rares      int             // hits of these since the last look
+	rare       map[uint32]bool // the functions that run seldom on which there are probes
+	executors  []*executor     // those that have workers
+	made       uint16          // how many there were
+	fresh      []*thread       // threads of which it is not known yet whether they are workers
+	search     time.Time       // when these are looked at next
+	unassigned []*thread       // workers whose executor is not known yet
+	stub       bool            // a launched command that has not become itself yet: what it does is ours, not the command's
+	ending     int             // of threads, those that have ended
 	exited     bool
 	refused    bool      // and exited: the caller may not trace it
 	over       time.Time // when forget first met it exited

@@ -110,6 +110,7 @@ func (s *session) housekeep() error {
 		s.looked = time.Now()
 		s.recheck()
 		for _, p := range s.d.procs {
+			s.brakeRare(p)
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
 			}

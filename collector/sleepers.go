@@ -29,9 +29,7 @@ func (s *session) findSleepers(p *process) {
 		}
 		w.open, w.blocked, w.begin, w.sleep, w.end, w.in = true, true, at, at, at, at
 		k := p.stacks.lookup(stackOf(p.py.Frames(ts)))
-		if w.stack, w.kind = k.id, k.waits; w.kind == trace.LockUnknown {
-			w.kind = p.lockKind(t, &w)
-		}
+		w.stack, w.kind = k.id, p.asleepFor(t, &w, k, ts)
 		t.lock = w
 		s.d.event(p, trace.Event{Time: at, Kind: trace.LockWaitBegin, TID: t.tid, Arg: int64(w.address), Lock: w.kind, Stack: w.stack})
 	}

@@ -40,7 +40,7 @@ func (s *Session) Forget(pid int) error {
 	if err := s.objs.Targets.Delete(uint32(pid)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget pid %d: %w", pid, err)
 	}
-	return s.Unhook(pid)
+	return errors.Join(s.Unhook(pid), s.UnhookRare(pid))
 }
 
 // Observe attaches the plan's hooks to the process and tells the programs where

@@ -103,6 +103,23 @@ type bpfNsThread struct {
 	Tid  uint32
 }
 
+type bpfRareKind uint32
+
+const (
+	bpfRareKindRARE_NONE       bpfRareKind = 0
+	bpfRareKindRARE_STOPS      bpfRareKind = 1
+	bpfRareKindRARE_STOPPED    bpfRareKind = 2
+	bpfRareKindRARE_STARTS     bpfRareKind = 3
+	bpfRareKindRARE_CHECKS_GIL bpfRareKind = 4
+	bpfRareKindRARE_GIL_ON     bpfRareKind = 5
+)
+
+type bpfRareScratch struct {
+	_    structs.HostLayout
+	S    bpfScratch
+	Busy uint64
+}
+
 type bpfRec struct {
 	_         structs.HostLayout
 	Ts        uint64
@@ -143,8 +160,9 @@ const (
 	bpfRecKindREC_BRAKE  bpfRecKind = 10
 	bpfRecKindREC_EXIT   bpfRecKind = 11
 	bpfRecKindREC_LOOP   bpfRecKind = 12
-	bpfRecKindREC_BLOCK  bpfRecKind = 13
-	bpfRecKindREC_LAG    bpfRecKind = 14
+	bpfRecKindREC_RARE   bpfRecKind = 13
+	bpfRecKindREC_BLOCK  bpfRecKind = 14
+	bpfRecKindREC_LAG    bpfRecKind = 15
 )
 
 type bpfScratch struct {
@@ -256,6 +274,7 @@ const (
 	bpfMapLags              = "lags"
 	bpfMapLoopScratches     = "loop_scratches"
 	bpfMapLoops             = "loops"
+	bpfMapRareScratches     = "rare_scratches"
 	bpfMapRing              = "ring"
 	bpfMapScratches         = "scratches"
 	bpfMapTargets           = "targets"
@@ -271,6 +290,8 @@ const (
 	bpfProgLoopGoesOnHere   = "loop_goes_on_here"
 	bpfProgLoopWaits        = "loop_waits"
 	bpfProgLoopWaitsHere    = "loop_waits_here"
+	bpfProgRare             = "rare"
+	bpfProgRareReturn       = "rare_return"
 	bpfProgSchedProcessExec = "sched_process_exec"
 	bpfProgSchedProcessExit = "sched_process_exit"
 	bpfProgSchedProcessFork = "sched_process_fork"
@@ -284,6 +305,7 @@ const (
 	bpfVarDescribeLagTold   = "describe_lag_told"
 	bpfVarDescribeLoopAt    = "describe_loop_at"
 	bpfVarDescribeLoopTold  = "describe_loop_told"
+	bpfVarDescribeRare      = "describe_rare"
 	bpfVarFindLoops         = "find_loops"
 	bpfVarLook              = "look"
 	bpfVarWakeAt            = "wake_at"
@@ -340,6 +362,8 @@ type bpfProgramSpecs struct {
 	LoopGoesOnHere   *ebpf.ProgramSpec `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.ProgramSpec `ebpf:"loop_waits"`
 	LoopWaitsHere    *ebpf.ProgramSpec `ebpf:"loop_waits_here"`
+	Rare             *ebpf.ProgramSpec `ebpf:"rare"`
+	RareReturn       *ebpf.ProgramSpec `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.ProgramSpec `ebpf:"sched_process_fork"`
@@ -358,6 +382,7 @@ type bpfMapSpecs struct {
 	Lags          *ebpf.MapSpec `ebpf:"lags"`
 	LoopScratches *ebpf.MapSpec `ebpf:"loop_scratches"`
 	Loops         *ebpf.MapSpec `ebpf:"loops"`
+	RareScratches *ebpf.MapSpec `ebpf:"rare_scratches"`
 	Ring          *ebpf.MapSpec `ebpf:"ring"`
 	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	Targets       *ebpf.MapSpec `ebpf:"targets"`
@@ -376,6 +401,7 @@ type bpfVariableSpecs struct {
 	DescribeLagTold  *ebpf.VariableSpec `ebpf:"describe_lag_told"`
 	DescribeLoopAt   *ebpf.VariableSpec `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.VariableSpec `ebpf:"describe_loop_told"`
+	DescribeRare     *ebpf.VariableSpec `ebpf:"describe_rare"`
 	FindLoops        *ebpf.VariableSpec `ebpf:"find_loops"`
 	Look             *ebpf.VariableSpec `ebpf:"look"`
 	WakeAt           *ebpf.VariableSpec `ebpf:"wake_at"`
@@ -406,6 +432,7 @@ type bpfMaps struct {
 	Lags          *ebpf.Map `ebpf:"lags"`
 	LoopScratches *ebpf.Map `ebpf:"loop_scratches"`
 	Loops         *ebpf.Map `ebpf:"loops"`
+	RareScratches *ebpf.Map `ebpf:"rare_scratches"`
 	Ring          *ebpf.Map `ebpf:"ring"`
 	Scratches     *ebpf.Map `ebpf:"scratches"`
 	Targets       *ebpf.Map `ebpf:"targets"`
@@ -421,6 +448,7 @@ func (m *bpfMaps) Close() error {
 		m.Lags,
 		m.LoopScratches,
 		m.Loops,
+		m.RareScratches,
 		m.Ring,
 		m.Scratches,
 		m.Targets,
@@ -440,6 +468,7 @@ type bpfVariables struct {
 	DescribeLagTold  *ebpf.Variable `ebpf:"describe_lag_told"`
 	DescribeLoopAt   *ebpf.Variable `ebpf:"describe_loop_at"`
 	DescribeLoopTold *ebpf.Variable `ebpf:"describe_loop_told"`
+	DescribeRare     *ebpf.Variable `ebpf:"describe_rare"`
 	FindLoops        *ebpf.Variable `ebpf:"find_loops"`
 	Look             *ebpf.Variable `ebpf:"look"`
 	WakeAt           *ebpf.Variable `ebpf:"wake_at"`
@@ -458,6 +487,8 @@ type bpfPrograms struct {
 	LoopGoesOnHere   *ebpf.Program `ebpf:"loop_goes_on_here"`
 	LoopWaits        *ebpf.Program `ebpf:"loop_waits"`
 	LoopWaitsHere    *ebpf.Program `ebpf:"loop_waits_here"`
+	Rare             *ebpf.Program `ebpf:"rare"`
+	RareReturn       *ebpf.Program `ebpf:"rare_return"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.Program `ebpf:"sched_process_fork"`
@@ -478,6 +509,8 @@ func (p *bpfPrograms) Close() error {
 		p.LoopGoesOnHere,
 		p.LoopWaits,
 		p.LoopWaitsHere,
+		p.Rare,
+		p.RareReturn,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SchedProcessFork,

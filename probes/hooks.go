@@ -77,15 +77,18 @@ func (h *sharedHook) release() closer {
 	return h.link
 }
 
-// Attach cookies, see bpf/gil.h.
-const atCall = 4
+// Attach cookies, see bpf/gil.h and bpf/rare.h.
+const (
+	atCall     = 4
+	whichShift = 8
+)
 
 func cookieOf(h Hook) uint64 {
 	cookie := uint64(h.Site.TStateArg)
 	if h.Site.Call {
 		cookie |= atCall
 	}
-	return cookie
+	return cookie | uint64(h.Which)<<whichShift
 }
 
 // attach puts hooks into a process: into it alone, or into all that map the
@@ -134,6 +137,7 @@ func (s *Session) Inherit(child, parent int) {
 			s.hooks[child] = append(s.hooks[child], hook)
 		}
 	}
+	s.inheritRare(child, parent)
 }
 
 // Unhook removes the hooks of a process. They outlive an exec, and then hit in
@@ -206,6 +210,10 @@ func (s *Session) program(name string) *ebpf.Program {
 		return s.objs.TakeGilReturn
 	case bpfProgDropGil:
 		return s.objs.DropGil
+	case bpfProgRare:
+		return s.objs.Rare
+	case bpfProgRareReturn:
+		return s.objs.RareReturn
 	}
 	return nil
 }

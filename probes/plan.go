@@ -34,6 +34,7 @@ const (
 type Hook struct {
 	Program string // name of the BPF program
 	Return  bool   // at the function's return
+	Which   uint8  // of the functions that run seldom
 	Site    cpython.Site
 }
 

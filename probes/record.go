@@ -29,6 +29,7 @@ const (
 	KindLoop   = uint8(bpfRecKindREC_LOOP)
 	KindBlock  = uint8(bpfRecKindREC_BLOCK)
 	KindLag    = uint8(bpfRecKindREC_LAG)
+	KindRare   = uint8(bpfRecKindREC_RARE)
 )
 
 // Flags of records, see bpf/wire.h.
@@ -53,10 +54,11 @@ const (
 // What a record says in Op of a lock that is not the GIL, see bpf/wire.h. It does
 // so where Word is 0.
 const (
-	LockAny    = 1 << iota // switch: Tid goes to sleep for the lock at Pc; waking: Tid gave back that for which Peer sleeps
-	LockParked             // in a parking lot; otherwise it is a semaphore
-	LockTimed              // with a time limit
-	LockCommon             // on a word that other processes may sleep on, too
+	LockAny     = 1 << iota // switch: Tid goes to sleep for the lock at Pc, of an object of the type Sp (0: not known); waking: Tid gave back that for which Peer sleeps
+	LockParked              // in a parking lot; otherwise it is a semaphore
+	LockTimed               // with a time limit
+	LockCommon              // on a word that other processes may sleep on, too
+	LockStopped             // it is no lock: Tid sleeps until the world goes on (free-threaded builds)
 )
 
 // AboutLock says that the record is about a lock that is not the GIL.

@@ -37,6 +37,7 @@ type Session struct {
 	ring   *ringbuf.Reader
 	links  []closer         // of what serves all targets
 	hooks  map[int][]closer // by target
+	rare   map[int][]closer // the same of functions that run seldom, which stay
 	shared map[hookID]*sharedHook
 	usage  *ebpf.Memory   // struct usage by the low bits of the pid
 	calls  calls          // the programs on system calls, while there are loops
@@ -58,7 +59,7 @@ func Open(o Options) (*Session, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no kernel BTF at /sys/kernel/btf/vmlinux: %w: %s, built with CONFIG_DEBUG_INFO_BTF=y", ErrKernel, needed)
 	}
-	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, shared: map[hookID]*sharedHook{}, loops: map[int32]bool{}}
+	s := &Session{multi: haveMulti(), hooks: map[int][]closer{}, rare: map[int][]closer{}, shared: map[hookID]*sharedHook{}, loops: map[int32]bool{}}
 	if err := s.load(o); err != nil {
 		return nil, err
 	}
@@ -242,6 +243,9 @@ func (s *Session) Detach() error {
 		errs = append(errs, s.Unhook(pid))
 	}
 	errs = append(errs, s.calls.leave(), s.lag.leave())
+	for pid := range s.rare {
+		errs = append(errs, s.UnhookRare(pid))
+	}
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}

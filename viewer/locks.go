@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gilscope/analyze"
+	"gilscope/internal/trace"
 )
 
 // maxParties is how many waiters, and how many holders, of a lock are told.
@@ -55,7 +56,12 @@ func lockName(r *analyze.Report, row *analyze.LockRow) string {
 	if row.Address != nil {
 		name += " " + *row.Address
 	}
-	if !row.Held {
+	switch {
+	case row.Kind == trace.LockStopped.String():
+		name += " (until it goes on)"
+	case row.Kind == trace.LockStopping.String():
+		name += " (until all have stopped)"
+	case !row.Held:
 		name += " (for others to do something)"
 	}
 	if row.TimedOut > 0 {

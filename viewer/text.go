@@ -50,6 +50,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	}
 	p.wrap("", verdict(r))
 	p.trust(r, top)
+	p.gilChanges(r)
 	p.deadlocks(r)
 	gils, left := gilRows(r, top)
 	for _, g := range gils {
@@ -61,6 +62,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	}
 	p.loops(r, top)
 	p.executors(r, top)
+	p.world(r, top)
 	p.locks(r, top)
 	p.threads(r, top)
 	p.findings(r, top)
@@ -125,6 +127,9 @@ func costs(f analyze.Finding) string {
 	}
 	if strings.HasPrefix(f.Rule, "lock.") {
 		return "waiting for locks"
+	}
+	if strings.HasPrefix(f.Rule, "world.") {
+		return "being stopped"
 	}
 	return "waiting"
 }

@@ -169,6 +169,7 @@ func (t *debugTable) readObjectLayout() objectLayout {
 	o.frameLocals, o.tuple = t.at("interpreter_frame.localsplus"), t.at("tuple_object.ob_item")
 	// After the type: as_async .. as_buffer (440 bytes), ht_name, ht_slots, ht_qualname.
 	o.cachedKeys = t.at("type_object.size") + 464
+	o.interpSize, o.runtimeSize = t.at("interpreter_state.size"), t.at("runtime_state.size")
 	if t.freeThreaded {
 		o.managedDict = 8 // no GC header stands before the object (pycore_object.h, MANAGED_DICT_OFFSET)
 	}

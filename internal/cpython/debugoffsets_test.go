@@ -98,12 +98,12 @@ var wantObjects = map[string]objectLayout{
 	"3.13.15t": {
 		keysLog2: true, keysEntries: 24, keysIndices: 32, valuesHeader: 8, attributes: attributesInline, managedDict: 8, cachedKeys: 896,
 		longTagged: true, typeFlags: 184, dictOffset: 304, basicSize: 48, dictKeys: 48, dictValues: 56, moduleDict: 32, intDigits: 40, intSize: 32,
-		setMask: 48, setTable: 56, coroutine: coroutinesOf(0x030d0ff0), frameLocals: 72, tuple: 40,
+		setMask: 48, setTable: 56, coroutine: coroutinesOf(0x030d0ff0), frameLocals: 72, tuple: 40, interpSize: 215616, runtimeSize: 328384,
 	},
 	"3.15.2": {
 		keysLog2: true, keysEntries: 24, keysIndices: 32, valuesHeader: 8, attributes: attributesInline, managedDict: 24, cachedKeys: 888,
 		longTagged: true, typeFlags: 168, dictOffset: 288, basicSize: 32, dictKeys: 32, dictValues: 40, moduleDict: 16, intDigits: 24, intSize: 16, setMask: 32, setTable: 40,
-		coroutine: coroutineLayout{frame: 72, state: 67, states: coroutineStates{0, 2, 3}, stack: 64, values: None, slot: 2}, frameLocals: 80, tuple: 32,
+		coroutine: coroutineLayout{frame: 72, state: 67, states: coroutineStates{0, 2, 3}, stack: 64, values: None, slot: 2}, frameLocals: 80, tuple: 32, interpSize: 226240, runtimeSize: 346568,
 	},
 }
 

@@ -22,6 +22,8 @@ type objectLayout struct {
 	setMask      uint32 // PySetObject
 	setTable     uint32
 	coroutine    coroutineLayout
+	interpSize   uint32 // of PyInterpreterState (3.13+),
+	runtimeSize  uint32 // and _PyRuntime
 	frameLocals  uint32 // _PyInterpreterFrame.localsplus (3.13+); 0: the table does not tell
 	tuple        uint32 // PyTupleObject.ob_item (3.13+); 0: behind the header
 }

@@ -86,6 +86,10 @@ const (
 	LockRelease     // TID woke Other, which waited for the lock at address Arg; Stack: TID's
 	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
 	LoopLag         // counter: data in sockets waited up to Arg ns for TID's loop, in the worst case since the value before
+	GILOn           // TID turned the GIL of a free-threaded build on, by importing a module that needs it; Stack: TID's
+	WorldStopBegin  // TID asks all other threads of its interpreter to stop; Arg: WorldReason; Stack: TID's
+	WorldStopped    // they have; TID goes on
+	WorldStopEnd    // TID lets them go on; Arg: BlockEnd
 	numKinds
 )
 

@@ -9,7 +9,7 @@ const (
 	// ("3.11.7"), free_threaded, gil_enabled, stripped, pie (0|1), linkage
 	// (shared|static), path, backend (futex|condvar|take_gil), cost (emulated|
 	// nop5|single-stepped|none), sites ("name file+0xoff insn; ..."), interval_ns, interpreter,
-	// libc ("glibc 2.36"), and ns_pid (its pid in its own pid namespace, where that is another).
+	// libc ("glibc 2.36"), of a free-threaded build rare_sites (like sites: functions that stop the world, or turn the GIL on), and ns_pid (its pid in its own pid namespace, where that is another).
 	NoteTarget = "target"
 	// NoteInterpreter says that another interpreter than the main one was found in a process: interpreter
 	// (its id), own_gil (0|1; without one it uses the main interpreter's), interval_ns.
@@ -36,6 +36,9 @@ const (
 	// switch_number rose), span_ns (between which moments), and at detail full takes and changes
 	// (takes by another thread state than the one before; equal to switches unless something was lost).
 	NoteGIL = "gil totals"
+	// NoteGILState says that the GIL of a free-threaded build was turned on or off while it ran: enabled (0|1), and where it is
+	// known tid (of the thread that did it, an event of the same moment has its stack) and module (the one that needs the GIL, which it imported).
+	NoteGILState = "gil state"
 	// NoteLoop says that a thread is an event loop: tid, kind (asyncio|uvloop|trio|other; told again when it is known
 	// better), syscall (the number of the one it waits in), and either what it costs to know its lag, lag_cost_ns (a packet that it
 	// reads) and lag_cost_others_ns (any other), or no_lag: why it is not known.

@@ -59,7 +59,7 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 	on := d.tracks.get(r.track)
 	e := Event{Time: time, PID: on.pid, GIL: on.gil}
 	switch on.what {
-	case TrackThread, TrackThreadGIL:
+	case TrackThread, TrackThreadGIL, TrackWorld:
 		e.TID = on.tid
 		d.threadEvent(&e, &r, on.what)
 	case TrackHolder:

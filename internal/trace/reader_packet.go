@@ -218,7 +218,7 @@ func childTrack(parent trackInfo, name string) trackInfo {
 	case NoTrack:
 		may = []Track{trackNotes}
 	case TrackThread:
-		may = []Track{TrackThreadGIL}
+		may = []Track{TrackThreadGIL, TrackWorld}
 	case trackProcess:
 		may = []Track{trackGroup, trackLoops, trackExecutors}
 	case trackLoops:

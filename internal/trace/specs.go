@@ -52,12 +52,14 @@ const (
 	TrackExecutorLeft
 	TrackExecutorWaited
 	TrackExecutorAtMost
+	TrackWorld // "stop-the-world", a child of the track of the thread that stops the others
 	numTracks
 )
 
 // trackNames are the names of the tracks that have one of their own.
 var trackNames = [numTracks]string{
 	TrackThreadGIL: "GIL",
+	TrackWorld:     "stop-the-world",
 	TrackHolder:    "GIL holder",
 	TrackWaiters:   "GIL waiters",
 	TrackBusy:      "GIL busy %",
@@ -167,6 +169,14 @@ var Specs = [numKinds]Spec{
 		pidField, gilField, {Of: FieldArg, Key: "threads"}}},
 	GILBusy: {Name: "gil.busy", Form: FormCounter, Track: TrackBusy, Rank: 11, Fields: []Field{
 		pidField, gilField, {Of: FieldArg, Key: "percent"}}},
+	GILOn: {Name: "gil.on", Form: FormInstant, Track: TrackThread, Category: "gil.on", Slice: "GIL turned on", Rank: 8, Fields: []Field{
+		pidField, tidField, stackField}},
+	WorldStopBegin: {Name: "world.stop.begin", Form: FormBegin, Track: TrackWorld, Category: "world.stop", Slice: "stop-the-world", Rank: 6, Fields: []Field{
+		pidField, tidField, {Of: FieldArg, Key: "why", Enum: worldReasonNames}, stackField}},
+	WorldStopped: {Name: "world.stopped", Form: FormInstant, Track: TrackWorld, Category: "world.stop", Slice: "world stopped", Rank: 8, Fields: []Field{
+		pidField, tidField}},
+	WorldStopEnd: {Name: "world.stop.end", Form: FormEnd, Track: TrackWorld, Category: "world.stop", Slice: "stop-the-world", Ends: WorldStopBegin, Rank: 4, Fields: []Field{
+		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
 	ThreadStart: {Name: "thread.start", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread start", Rank: 2, Fields: []Field{
 		pidField, tidField}},
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{

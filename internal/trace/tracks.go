@@ -47,7 +47,7 @@ type thread struct {
 	seen     uint32 // generation in which it was used last
 	gen      uint32
 	own      track
-	gils     []track     // "GIL" tracks by interpreter, nearly always one
+	gils     []track     // "GIL" tracks by interpreter, nearly always one, and that of pauses
 	loop     *loopTracks // nil: it is no event loop
 	proc     *process
 	bundle   uint32 // bundle in which comm is the thread's place
@@ -166,10 +166,10 @@ func (w *Writer) writeThread(t *thread) {
 	w.end(at)
 }
 
-// gilTrack is the thread's track of a GIL, its descriptor written.
-func (w *Writer) gilTrack(t *thread, gil uint16) uint64 {
+// childTrack is the thread's track of a GIL, or of the pauses it makes, its descriptor written.
+func (w *Writer) childTrack(t *thread, what Track, gil uint16) uint64 {
 	for i := range t.gils {
-		if tr := &t.gils[i]; tr.gil == gil {
+		if tr := &t.gils[i]; tr.gil == gil && tr.what == what {
 			if tr.gen != w.in.gen {
 				w.threadTrack(t)
 				w.needTrack(tr)
@@ -177,10 +177,10 @@ func (w *Writer) gilTrack(t *thread, gil uint16) uint64 {
 			return tr.uuid
 		}
 	}
-	tr := w.newTrack(TrackThreadGIL, t.own.uuid)
+	tr := w.newTrack(what, t.own.uuid)
 	tr.gil = gil
 	t.gils = append(t.gils, tr)
-	return w.gilTrack(t, gil)
+	return w.childTrack(t, what, gil)
 }
 
 // threadTrack is the thread's own track, its descriptor written.
@@ -244,7 +244,7 @@ func (w *Writer) needTrack(t *track) {
 		switch t.what {
 		case trackGroup:
 			b = appendUint(b, fTrackOrdering, orderExplicit)
-		case TrackThreadGIL, TrackLoop:
+		case TrackThreadGIL, TrackLoop, TrackWorld:
 			b = appendUint(b, fTrackMerge, mergeNone)
 		case TrackHolder, TrackWaiters, TrackBusy:
 			b = appendUint(b, fTrackRank, uint64(t.what-TrackHolder))

@@ -52,6 +52,7 @@ type windowThread struct {
 	wait, hold openSlice
 	block      openSlice
 	lock       openSlice
+	world      openSlice
 	stuck      openSlice // the Deadlock it is in
 }
 
@@ -213,6 +214,8 @@ func (th *windowThread) slice(begin Kind) *openSlice {
 		return &th.block
 	case LockWaitBegin:
 		return &th.lock
+	case WorldStopBegin:
+		return &th.world
 	}
 	return &th.wait
 }

@@ -157,6 +157,9 @@ func (x *window) closeThread(th *windowThread) {
 	if b := th.block.begin; b.Kind != NoKind {
 		x.slice(&th.block, Event{Kind: LoopBlockEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(BlockUnknown)})
 	}
+	if b := th.world.begin; b.Kind != NoKind && b.Time < x.to {
+		x.slice(&th.world, Event{Kind: WorldStopEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(BlockUnknown)})
+	}
 	if b := th.lock.begin; b.Kind != NoKind && b.Time < x.to {
 		x.slice(&th.lock, Event{Kind: LockWaitEnd, Time: x.to, PID: b.PID, TID: b.TID, Arg: int64(WaitUnknown)})
 	}
@@ -234,7 +237,7 @@ type portableFrame struct {
 func (x *window) keepStacks() {
 	for _, p := range x.procs {
 		for _, th := range p.threads {
-			for _, s := range [...]*openSlice{&th.wait, &th.hold, &th.block, &th.lock, &th.stuck} {
+			for _, s := range [...]*openSlice{&th.wait, &th.hold, &th.block, &th.lock, &th.world, &th.stuck} {
 				if s.begin.Stack != 0 {
 					s.portable = x.seg.portable(s.begin.Stack)
 					s.begin.Stack = 0

@@ -9,7 +9,7 @@ func (w *Writer) trackEvent(e *Event) {
 	if Specs[e.Kind].Track == TrackThread {
 		uuid = w.threadTrack(th)
 	} else {
-		uuid = w.gilTrack(th, e.GIL)
+		uuid = w.childTrack(th, Specs[e.Kind].Track, e.GIL)
 	}
 	if s.stack {
 		w.needSite(e.Stack)

@@ -14,12 +14,14 @@
 #include "walk.h"
 #include "loop.h"
 #include "worker.h"
+#include "parked.h"
 #include "lock.h"
 #include "sched.h"
 #include "lifecycle.h"
 #include "sample.h"
 #include "gil.h"
 #include "lag.h"
+#include "rare.h"
 #include "loopcalls.h"
 
 /* Makes the compiler describe these types, so that Go types can be generated. */
@@ -27,6 +29,7 @@ const struct frame *describe_frame __attribute__((unused));
 const struct loop_at *describe_loop_at __attribute__((unused));
 const struct loop_told *describe_loop_told __attribute__((unused));
 const struct lag_told *describe_lag_told __attribute__((unused));
+const enum rare_kind *describe_rare __attribute__((unused));
 const enum rec_kind *describe_kind __attribute__((unused));
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

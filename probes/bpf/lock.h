@@ -52,10 +52,14 @@ static __always_inline u64 read_lock(struct task_struct *task, struct rec *r)
 static __always_inline void lock_at_block(struct target *t, struct scratch *s, struct task_struct *prev, struct thread *th)
 {
 	struct rec *r = &s->rec;
+	u64 tstate;
 
 	th->word = read_lock(prev, r);
-	if (th->word)
-		r->nframes = walk(t, s, th, tstate_of(t, th, r->tid, r->place), 0);
+	if (!th->word)
+		return;
+	tstate = tstate_of(t, th, r->tid, r->place);
+	read_parked(t, r, tstate);
+	r->nframes = walk(t, s, th, tstate, 0);
 }
 
 /* me wakes another thread of its process: by giving back what that sleeps for? */

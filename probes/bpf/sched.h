@@ -135,7 +135,7 @@ static __always_inline void send_scratch(struct scratch *s)
 
 	if (frames > 2 * (MAX_FRAMES + 1) * sizeof(struct frame))
 		return;
-	if (s->rec.sp && !bpf_probe_read_user(&s->data[frames], STACK_BYTES, (void *)s->rec.sp)) {
+	if (s->rec.sp && (s->rec.word || !(s->rec.op & LOCK_ANY)) && !bpf_probe_read_user(&s->data[frames], STACK_BYTES, (void *)s->rec.sp)) {
 		s->rec.nstack = STACK_BYTES;
 		len += STACK_BYTES;
 	}

@@ -21,8 +21,19 @@ enum rec_kind {
 	REC_BRAKE,    /* the probes of tgid were hit as often as they may, and tell nothing from now on */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
 	REC_LOOP,     /* what the loop of tid has done lately: a struct loop_told is in place of the native stack */
+	REC_RARE,     /* tid is in a function that runs seldom; arg: enum rare_kind */
 	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
 	REC_LAG,      /* how long data waited lately for the loop of tid: a struct lag_told is in place of the native stack */
+};
+
+/* Functions of free-threaded builds that run seldom. */
+enum rare_kind {
+	RARE_NONE,
+	RARE_STOPS,      /* tid stops the world: pc, sp and the native stack are those of the caller */
+	RARE_STOPPED,    /* all others have stopped */
+	RARE_STARTS,     /* tid lets the world go on */
+	RARE_CHECKS_GIL, /* tid has imported a module and looks whether that needs the GIL; its name, a str, is in place of the native stack */
+	RARE_GIL_ON,     /* it does: tid turns the GIL on for good, unless that was forbidden */
 };
 
 /* rec.flags */
@@ -38,10 +49,11 @@ enum rec_kind {
 #define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
 /* rec.op where word is 0: about a lock that is not the GIL. */
-#define LOCK_ANY    (1 << 0) /* SWITCH: tid goes to sleep for the lock at pc (sp is 0); WAKING: tid gave back that for which peer sleeps */
+#define LOCK_ANY    (1 << 0) /* SWITCH: tid goes to sleep for the lock at pc (sp: the type of the object whose lock it is; 0: not known); WAKING: tid gave back that for which peer sleeps */
 #define LOCK_PARKED (1 << 1) /* in a parking lot; otherwise it is a semaphore */
 #define LOCK_TIMED  (1 << 2) /* with a time limit */
 #define LOCK_COMMON (1 << 3) /* on a word that other processes may sleep on, too */
+#define LOCK_STOPPED (1 << 4) /* no lock: until the world goes on */
 
 #define MAX_FRAMES   64
 #define STACK_BYTES  512

@@ -42,6 +42,7 @@ class Run:
         self.logs = {}
         self.todo = []
         self.holders = []
+        self.more = dict  # what else is to be printed at the end
 
     def add(self, body, name):
         self.todo.append((body, name))
@@ -76,7 +77,7 @@ class Run:
             thread.join()
         print(json.dumps({
             "program": os.path.basename(sys.argv[0]), "pid": os.getpid(), "python": platform.python_version(),
-            "threads": {str(tid): log.waits for tid, log in self.logs.items()}, "holders": self.holders,
+            "threads": {str(tid): log.waits for tid, log in self.logs.items()}, "holders": self.holders, **self.more(),
         }), flush=True)
 
 
