@@ -22,12 +22,13 @@ var Analyzers = []Analyzer{
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
 	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer,
+	scalingAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 
 // unfilled are the sections of the schema that no analyzer fills yet.
 var unfilled = []Skipped{
-	{"scaling", "this version does not compute it"},
+	{"stop_the_world", "this version does not tell the pauses of free-threaded builds"},
 	{"forks", "this version does not analyse forks"},
 	{"what_if", "this version does not predict other switch intervals"},
 }

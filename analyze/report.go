@@ -17,7 +17,7 @@ type Report struct {
 	Executors []ExecutorRow `json:"executors"`
 	Locks     []LockRow     `json:"locks"`
 	Deadlocks []DeadlockRow `json:"deadlocks"`
-	Scaling   *struct{}     `json:"scaling"`
+	Scaling   *Scaling      `json:"scaling"`
 	Forks     []struct{}    `json:"forks"`
 	Findings  []Finding     `json:"findings"`
 	Skipped   []Skipped     `json:"skipped"`

@@ -26,6 +26,7 @@ type process struct {
 	threads    map[int32]*thread
 	stacks     *stacks
 	tasks      cpython.Tasks
+	use        cpuUse
 	locks      *lockObjects // nil: no thread has waited for a lock yet
 	deadlocks  deadlocks
 	parent     int32

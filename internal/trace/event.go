@@ -85,6 +85,8 @@ const (
 	LockWaitEnd     // TID stops waiting for a lock; Arg: WaitOutcome; Other: who woke it, which for a lock is its last holder
 	LockRelease     // TID woke Other, which waited for the lock at address Arg; Stack: TID's
 	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
+	ThreadsRunning  // counter: since the value before, threads of PID were on CPUs for Arg percent of the time; 200 is two CPUs all the time
+	ThreadsRunnable // counter: and for so much they had something to do but no CPU
 	numKinds
 )
 

@@ -77,6 +77,8 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 	case TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
 		TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
 		d.counter(&e, &r, counterOn(on.what))
+	case TrackRunning, TrackRunnable:
+		d.counter(&e, &r, counterOn(on.what))
 	case trackNotes:
 		d.note(time, b)
 	}

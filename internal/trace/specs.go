@@ -51,6 +51,8 @@ const (
 	TrackExecutorLeft
 	TrackExecutorWaited
 	TrackExecutorAtMost
+	TrackRunning  // "threads running %", a counter of the process
+	TrackRunnable // "threads runnable %", another one
 	numTracks
 )
 
@@ -63,6 +65,8 @@ var trackNames = [numTracks]string{
 	trackGroup:     "GIL",
 	trackNotes:     "gilscope",
 	trackLoops:     "asyncio",
+	TrackRunning:   "threads running %",
+	TrackRunnable:  "threads runnable %",
 
 	TrackLoop: "loop", TrackLoopShare: "loop busy %", TrackLoopBusy: "loop busy ns", TrackLoopIdle: "loop idle ns",
 	trackExecutors: "executors", TrackExecutorWorkers: "executor workers", TrackExecutorBusy: "executor busy workers",
@@ -199,6 +203,8 @@ var Specs = [numKinds]Spec{
 	ExecutorLeft:    executorCounter("executor.left", TrackExecutorLeft, "jobs", 33),
 	ExecutorWaited:  executorCounter("executor.waited", TrackExecutorWaited, "ns", 34),
 	ExecutorAtMost:  executorCounter("executor.at_most", TrackExecutorAtMost, "ns", 35),
+	ThreadsRunning:  {Name: "threads.running", Form: FormCounter, Track: TrackRunning, Rank: 37, Fields: []Field{pidField, {Of: FieldArg, Key: "percent"}}},
+	ThreadsRunnable: {Name: "threads.runnable", Form: FormCounter, Track: TrackRunnable, Rank: 38, Fields: []Field{pidField, {Of: FieldArg, Key: "percent"}}},
 }
 
 // String is the kind's name in the text form.
