@@ -21,7 +21,7 @@ var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
-	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer,
+	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, lockOrdersAnalyzer, doubleWaitAnalyzer,
 	scalingAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }

@@ -127,12 +127,7 @@ func (tl *Timeline) cpuCount() *int64 {
 
 // waitings are the known waits of all threads, by thread, in order of time.
 func (tl *Timeline) waitings() map[int32][]waiting {
-	all := map[int32][]waiting{}
-	for i := range tl.GILs {
-		for _, w := range tl.GILs[i].Waits {
-			all[w.Thread] = append(all[w.Thread], waiting{w.Start, w.End, waitsGIL})
-		}
-	}
+	all := tl.gilWaits()
 	open := map[uint64]*trace.Event{}
 	for i := range tl.Trace.Events {
 		e := &tl.Trace.Events[i]

@@ -29,6 +29,7 @@ type process struct {
 	use        cpuUse
 	locks      *lockObjects // nil: no thread has waited for a lock yet
 	deadlocks  deadlocks
+	orders     lockOrders
 	parent     int32
 	method     string // how it was started, see trace.NoteStarted; "" if it ran before
 	role       string

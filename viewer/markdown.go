@@ -33,6 +33,7 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	markdownLoops(&b, r, top)
 	markdownExecutors(&b, r, top)
 	markdownLocks(&b, r, top)
+	markdownLockOrders(&b, r, top)
 	markdownScaling(&b, r, top)
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")

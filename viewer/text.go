@@ -62,6 +62,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	p.loops(r, top)
 	p.executors(r, top)
 	p.locks(r, top)
+	p.lockOrders(r, top)
 	p.scaling(r, top)
 	p.threads(r, top)
 	p.findings(r, top)

@@ -87,6 +87,7 @@ const (
 	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
 	ThreadsRunning  // counter: since the value before, threads of PID were on CPUs for Arg percent of the time; 200 is two CPUs all the time
 	ThreadsRunnable // counter: and for so much they had something to do but no CPU
+	LockHeld        // TID, which waits for a lock, holds the one at address Arg, of kind Lock; Stack: TID's; Other: depth in it of the frame that holds it
 	numKinds
 )
 

@@ -142,6 +142,9 @@ var (
 	addressOf   = Field{Of: FieldArg, Key: "address"}
 )
 
+// depthKey is the key of FieldOther where it is the depth in the stack of the frame to name.
+const depthKey = "site_depth"
+
 // Specs has one row per kind, and is the only place that knows how a kind
 // looks in a file. Writer, reader, text form, Sort and Validate derive from it.
 var Specs = [numKinds]Spec{
@@ -174,11 +177,11 @@ var Specs = [numKinds]Spec{
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{
 		pidField, tidField}},
 	LoopBlockBegin: {Name: "loop.block.begin", Form: FormBegin, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Rank: 20, Fields: []Field{
-		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: "site_depth"}, stackField}},
+		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: depthKey}, stackField}},
 	LoopBlockEnd: {Name: "loop.block.end", Form: FormEnd, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Ends: LoopBlockBegin, Rank: 19, Fields: []Field{
 		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
 	LoopTasks: {Name: "loop.tasks", Form: FormInstant, Track: TrackLoop, Category: "loop.tasks", Slice: "tasks", Rank: 36, Fields: []Field{
-		pidField, tidField, {Of: FieldArg, Key: "tasks"}, {Of: FieldOther, Key: "site_depth"}, stackField}},
+		pidField, tidField, {Of: FieldArg, Key: "tasks"}, {Of: FieldOther, Key: depthKey}, stackField}},
 	LoopBusyShare:  loopCounter("loop.busy_share", TrackLoopShare, "percent", 21),
 	LoopBusy:       loopCounter("loop.busy", TrackLoopBusy, "ns", 22),
 	LoopIdle:       loopCounter("loop.idle", TrackLoopIdle, "ns", 23),
@@ -193,6 +196,8 @@ var Specs = [numKinds]Spec{
 		pidField, tidField, wokenField, addressOf, stackField}},
 	Deadlock: {Name: "deadlock", Form: FormInstant, Track: TrackThread, Category: "deadlock", Slice: "deadlock", Rank: 9, Fields: []Field{
 		pidField, tidField, holderField, addressOf, lockField, stackField}},
+	LockHeld: {Name: "lock.held", Form: FormInstant, Track: TrackThread, Category: "lock.held", Slice: "lock held", Rank: 39, Fields: []Field{
+		pidField, tidField, {Of: FieldOther, Key: depthKey}, addressOf, lockField, stackField}},
 
 	ExecutorWorkers: executorCounter("executor.workers", TrackExecutorWorkers, "workers", 27),
 	ExecutorBusy:    executorCounter("executor.busy", TrackExecutorBusy, "workers", 28),
