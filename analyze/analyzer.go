@@ -22,7 +22,7 @@ var Analyzers = []Analyzer{
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
 	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, lockOrdersAnalyzer, doubleWaitAnalyzer,
-	scalingAnalyzer,
+	scalingAnalyzer, noGILAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 

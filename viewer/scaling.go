@@ -27,8 +27,10 @@ func (p *page) scaling(r *analyze.Report, top int) {
 		for _, l := range row.Levels {
 			p.line("  %9d  %9s  %6s  %s", l.Running, duration(l.NS), part(l.NS, row.SpanNS), levelText(l))
 		}
-		if s := limitsText(row); s != "" {
-			p.wrap("  ", s)
+		for _, s := range append([]string{limitsText(row)}, predictionTexts(row)...) {
+			if s != "" {
+				p.wrap("  ", s)
+			}
 		}
 	}
 }
@@ -127,8 +129,10 @@ func markdownScaling(b *bytes.Buffer, r *analyze.Report, top int) {
 			fmt.Fprintf(b, "| %d | %s | %s | %s |\n", l.Running, duration(l.NS), part(l.NS, row.SpanNS), markdown(levelText(l)))
 		}
 		b.WriteString("\n")
-		if s := limitsText(row); s != "" {
-			fmt.Fprintf(b, "%s\n\n", markdown(s))
+		for _, s := range append([]string{limitsText(row)}, predictionTexts(row)...) {
+			if s != "" {
+				fmt.Fprintf(b, "%s\n\n", markdown(s))
+			}
 		}
 	}
 }
