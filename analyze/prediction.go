@@ -38,19 +38,19 @@ func runNoGIL(tl *Timeline, r *Report) {
 	if r.Scaling == nil {
 		return
 	}
-	events := tl.lockEvents()
+	waits := knownWaits{tl.gilWaits(), tl.lockEvents()}
 	rows := []*ScalingRow{&r.Scaling.ScalingRow}
 	for i := range r.Scaling.Others {
 		rows = append(rows, &r.Scaling.Others[i])
 	}
 	for _, row := range rows {
-		row.Predictions = tl.predictNoGIL(r, row, events)
+		row.Predictions = tl.predictNoGIL(r, row, waits)
 	}
 }
 
 // predictNoGIL predicts for the CPUs of the machine and, if there are more threads that
 // count, for one CPU for each of them.
-func (tl *Timeline) predictNoGIL(r *Report, row *ScalingRow, events []lockEvent) []Prediction {
+func (tl *Timeline) predictNoGIL(r *Report, row *ScalingRow, waits knownWaits) []Prediction {
 	p := Prediction{Kind: noGIL}
 	if row.CPUs != nil {
 		p.CPUs = *row.CPUs
@@ -59,7 +59,7 @@ func (tl *Timeline) predictNoGIL(r *Report, row *ScalingRow, events []lockEvent)
 		p.Why = &why
 		return []Prediction{p}
 	}
-	play := tl.replayOf(row.PID, events)
+	play := tl.replayOf(row.PID, waits)
 	recorded := play.counted(&p)
 	if recorded < leastRecordedNS || row.OnCPUNS < leastRunNS {
 		p.Why = known("too little was recorded: record for longer, while the program computes")
@@ -135,6 +135,12 @@ func (r *replay) predict(p Prediction) Prediction {
 	p.WallNS, p.WallMinNS = &wall, &least
 	p.Speedup, p.SpeedupMax = share(*p.RecordedNS, wall), share(*p.RecordedNS, least)
 	return p
+}
+
+// knownWaits are the waits of all threads of which it is known what for.
+type knownWaits struct {
+	gil    map[int32][]waiting // by thread
+	others []lockEvent
 }
 
 // lockEvent is a wait for a lock, or for another thread to do something, that another

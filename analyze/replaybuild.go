@@ -69,16 +69,16 @@ const forGIL int32 = -1
 const worksShare = 0.05
 
 // replayOf makes the replay of a process.
-func (tl *Timeline) replayOf(pid int32, events []lockEvent) *replay {
+func (tl *Timeline) replayOf(pid int32, known knownWaits) *replay {
 	r := &replay{tl: tl, pid: pid, of: map[int32]int{}, raises: map[int32][]raised{}, awaits: map[int32][]awaiting{}, begins: map[int32]int32{}}
-	for th, waits := range tl.gilWaits() {
+	for th, waits := range known.gil {
 		if tl.Threads[th].PID == pid {
 			for _, w := range waits {
 				r.awaits[th] = append(r.awaits[th], awaiting{w.from, w.to, forGIL, false})
 			}
 		}
 	}
-	for _, e := range events {
+	for _, e := range known.others {
 		if tl.Threads[e.waiter].PID == pid {
 			r.raises[e.by] = append(r.raises[e.by], raised{e.at, r.signals})
 			r.awaits[e.waiter] = append(r.awaits[e.waiter], awaiting{e.from, e.to, r.signals, e.lock})

@@ -17,7 +17,7 @@ func (p *page) scaling(r *analyze.Report, top int) {
 	p.line("")
 	p.line("Parallelism")
 	for i := range rows {
-		if i == top {
+		if i == min(top, maxParties) {
 			p.line("  and %d more that ran less", len(rows)-i)
 			break
 		}
@@ -122,7 +122,7 @@ func markdownScaling(b *bytes.Buffer, r *analyze.Report, top int) {
 		return
 	}
 	b.WriteString("### Parallelism\n\n")
-	for i := range rows[:min(len(rows), top)] {
+	for i := range rows[:min(len(rows), top, maxParties)] {
 		row := &rows[i]
 		fmt.Fprintf(b, "%s\n\n| running | time | share | threads that waited meanwhile |\n|---|---|---|---|\n", markdown(scalingText(r, row)))
 		for _, l := range row.Levels {
