@@ -40,7 +40,7 @@ func TestNoGIL(t *testing.T) {
 // The quickest run without a GIL was disturbed least: bestOf are made as long as none is
 // near to what was predicted. One that is quicker than that by more than offBy is a failure.
 const (
-	bestOf = 12
+	bestOf = 6
 	offBy  = 0.15
 )
 
