@@ -21,13 +21,13 @@ var Analyzers = []Analyzer{
 	recordingAnalyzer, processesAnalyzer, gilStateAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
-	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, worldAnalyzer, pausesAnalyzer,
+	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, lockOrdersAnalyzer, doubleWaitAnalyzer,
+	worldAnalyzer, pausesAnalyzer, scalingAnalyzer, noGILAnalyzer,
 	lostAnalyzer, hogAnalyzer, convoyAnalyzer, cpuThreadsAnalyzer, shortHoldsAnalyzer,
 }
 
 // unfilled are the sections of the schema that no analyzer fills yet.
 var unfilled = []Skipped{
-	{"scaling", "this version does not compute it"},
 	{"forks", "this version does not analyse forks"},
 	{"what_if", "this version does not predict other switch intervals"},
 }

@@ -18,21 +18,22 @@ var locksAnalyzer = Analyzer{
 
 // LockRow is one lock, or one line that waits for other threads to do something.
 type LockRow struct {
-	PID       int32        `json:"pid"`
-	Address   *string      `json:"address"` // null: each wait has a lock of its own
-	Kind      string       `json:"kind"`    // unknown: neither the program's frames nor the object told
-	Held      bool         `json:"held"`    // it is one that a thread holds; otherwise waiting may mean that there is nothing to do
-	Waits     int64        `json:"waits"`
-	WaitNS    int64        `json:"wait_ns"`
-	WaitP99NS *int64       `json:"wait_p99_ns"`
-	WaitMaxNS int64        `json:"wait_max_ns"`
-	TimedOut  int64        `json:"timed_out"` // of waits, those whose time limit came first
-	Open      int64        `json:"open"`      // of waits, those whose end was not seen: they went on, or events were lost
-	OpenNS    int64        `json:"open_ns"`
-	BusyNS    int64        `json:"contended_ns"` // time in which at least one thread waited
-	Waiters   []LockWaiter `json:"waiters"`      // sum to wait_ns
-	Holders   []LockHolder `json:"holders"`      // the same, if held; else empty
-	Wakers    []LockHolder `json:"wakers"`       // if not held: who woke waiters; ns is how long these had waited
+	PID             int32        `json:"pid"`
+	Address         *string      `json:"address"` // null: each wait has a lock of its own
+	Kind            string       `json:"kind"`    // unknown: neither the program's frames nor the object told
+	Held            bool         `json:"held"`    // it is one that a thread holds; otherwise waiting may mean that there is nothing to do
+	Waits           int64        `json:"waits"`
+	WaitNS          int64        `json:"wait_ns"`
+	WaitP99NS       *int64       `json:"wait_p99_ns"`
+	WaitMaxNS       int64        `json:"wait_max_ns"`
+	TimedOut        int64        `json:"timed_out"` // of waits, those whose time limit came first
+	Open            int64        `json:"open"`      // of waits, those whose end was not seen: they went on, or events were lost
+	OpenNS          int64        `json:"open_ns"`
+	BusyNS          int64        `json:"contended_ns"`       // time in which at least one thread waited
+	HolderGILWaitNS int64        `json:"holder_gil_wait_ns"` // of wait_ns, the time in which the holder waited for the GIL itself
+	Waiters         []LockWaiter `json:"waiters"`            // sum to wait_ns
+	Holders         []LockHolder `json:"holders"`            // the same, if held; else empty
+	Wakers          []LockHolder `json:"wakers"`             // if not held: who woke waiters; ns is how long these had waited
 }
 
 // LockWaiter is one thread on one line.
@@ -97,11 +98,12 @@ type lockReader struct {
 	kinds    map[lockKey]trace.LockKind
 	rows     map[lockKey]*lockSum
 	sites    map[trace.StackID]Site
+	gilWaits map[int32][]waiting // by thread
 }
 
 func runLocks(tl *Timeline, r *Report) {
 	l := lockReader{tl: tl, open: map[uint64]*trace.Event{}, releases: map[lockKey][]release{}, stuck: map[stuckKey]int32{},
-		kinds: map[lockKey]trace.LockKind{}, rows: map[lockKey]*lockSum{}, sites: map[trace.StackID]Site{}}
+		kinds: map[lockKey]trace.LockKind{}, rows: map[lockKey]*lockSum{}, sites: map[trace.StackID]Site{}, gilWaits: tl.gilWaits()}
 	for i := range tl.Trace.Events {
 		l.event(&tl.Trace.Events[i])
 	}
@@ -237,6 +239,7 @@ func (l *lockReader) blame(s *lockSum, begin, end *trace.Event) {
 			continue
 		}
 		s.holders[all[i].by] += int64(all[i].at - from)
+		s.HolderGILWaitNS += l.gilWait(begin.PID, all[i].by.tid, from, all[i].at)
 		from, handed = all[i].at, all[i].woken == begin.TID
 	}
 	if !s.Held || from >= end.Time {

@@ -8,20 +8,21 @@ const Schema = "gilscope.report/v1"
 // gilscope.report/v1. Times are integer nanoseconds; a nil pointer (null) means
 // "not known at this detail", which is never written as 0; lists are never null.
 type Report struct {
-	Schema       string        `json:"schema"`
-	Recording    Recording     `json:"recording"`
-	Processes    []Process     `json:"processes"`
-	Threads      []ThreadRow   `json:"threads"`
-	GIL          []GILRow      `json:"gil"`
-	Loops        []LoopRow     `json:"loops"`
-	Executors    []ExecutorRow `json:"executors"`
-	Locks        []LockRow     `json:"locks"`
-	Deadlocks    []DeadlockRow `json:"deadlocks"`
-	StopTheWorld []WorldRow    `json:"stop_the_world"`
-	Scaling      *struct{}     `json:"scaling"`
-	Forks        []struct{}    `json:"forks"`
-	Findings     []Finding     `json:"findings"`
-	Skipped      []Skipped     `json:"skipped"`
+	Schema       string         `json:"schema"`
+	Recording    Recording      `json:"recording"`
+	Processes    []Process      `json:"processes"`
+	Threads      []ThreadRow    `json:"threads"`
+	GIL          []GILRow       `json:"gil"`
+	Loops        []LoopRow      `json:"loops"`
+	Executors    []ExecutorRow  `json:"executors"`
+	Locks        []LockRow      `json:"locks"`
+	Deadlocks    []DeadlockRow  `json:"deadlocks"`
+	LockOrders   []LockOrderRow `json:"lock_orders"`
+	StopTheWorld []WorldRow     `json:"-"` // of all processes; in the JSON each has its own, in scaling
+	Scaling      *Scaling       `json:"scaling"`
+	Forks        []struct{}     `json:"forks"`
+	Findings     []Finding      `json:"findings"`
+	Skipped      []Skipped      `json:"skipped"`
 	pooled       pooled
 }
 
@@ -228,7 +229,7 @@ type Skipped struct {
 func newReport() *Report {
 	return &Report{
 		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
-		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{}, StopTheWorld: []WorldRow{},
+		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{}, LockOrders: []LockOrderRow{}, StopTheWorld: []WorldRow{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},
 	}

@@ -69,6 +69,7 @@ func (c *waiterCount) tell(at trace.Time) {
 type busyShare struct {
 	start trace.Time
 	held  []trace.Time // by bucket since start; a ring of what may still change
+	told  int64        // the last value, of a counter that is told only when it changes
 	emit  func(at trace.Time, percent int64)
 }
 

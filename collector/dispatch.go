@@ -26,6 +26,7 @@ type dispatcher struct {
 	onExec     func(*process, trace.Time)
 	onExit     func(*process)
 	onBrake    func(*process, trace.Time)
+	on         []*thread           // by CPU: the target's thread on it, as far as seen
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
 	losses     losses
@@ -122,8 +123,10 @@ func (d *dispatcher) event(p *process, e trace.Event) {
 func (d *dispatcher) switched(p *process, r probes.Record) {
 	at := trace.Time(r.Ts)
 	before := d.gives(r.Cpu, at)
+	var prev, comes *thread
 	if r.Flags&probes.FlagPrev != 0 {
 		if t := d.join(p, r.Tid); t != nil {
+			prev = t
 			d.leaves(p, t, r, before)
 			d.loopLeaves(p, t, r)
 			d.workerLeaves(p, t, r)
@@ -135,7 +138,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 	}
 	if r.Flags&probes.FlagNext != 0 {
 		if t := d.nextThread(p, r); t != nil {
-			next = t.tid
+			next, comes = t.tid, t
 			if g := t.wait.of; g != nil {
 				g.getsCPU(t, at)
 			}
@@ -145,6 +148,7 @@ func (d *dispatcher) switched(p *process, r probes.Record) {
 			t.worker.comes(at, t.woken)
 		}
 	}
+	d.switchedUse(prev, comes, r)
 	d.events++
 	d.w.Event(&trace.Event{Time: at, Kind: trace.SchedSwitch, CPU: r.Cpu, TID: next, Arg: taskState(r.Arg)})
 }
@@ -232,6 +236,9 @@ func (d *dispatcher) waking(p *process, r probes.Record) {
 	woken := d.join(p, r.Peer)
 	if woken == nil {
 		return
+	}
+	if woken.cpu != cpuRunning {
+		p.use.moves(woken, at, cpuRunnable)
 	}
 	g := p.gilOf(r)
 	woken.woken, woken.signal = at, g != nil && wakes(r) && woken.wait.of == g
@@ -330,5 +337,6 @@ func (d *dispatcher) flush() {
 			e.flush(d.now)
 		}
 		d.flushLocks(p)
+		d.flushUse(p, d.now)
 	}
 }

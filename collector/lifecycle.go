@@ -84,6 +84,7 @@ func (d *dispatcher) close(p *process, at trace.Time, how trace.WaitOutcome) {
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
 	}
+	d.flushUse(p, at)
 	for _, e := range slices.Clone(p.executors) {
 		if e.over = true; len(e.members) == 0 {
 			e.ends(at)

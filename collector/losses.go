@@ -154,6 +154,7 @@ func (s *session) lookForLosses() error {
 // interrupted ends what was open when a hole began: whether it went on is not
 // known. What is known of the GIL begins anew.
 func (d *dispatcher) interrupted(at trace.Time) {
+	d.forgetUse()
 	for _, p := range d.procs {
 		for _, t := range p.threads {
 			d.lockInterrupted(t, at)

@@ -26,8 +26,10 @@ type process struct {
 	threads    map[int32]*thread
 	stacks     *stacks
 	tasks      cpython.Tasks
+	use        cpuUse
 	locks      *lockObjects // nil: no thread has waited for a lock yet
 	deadlocks  deadlocks
+	orders     lockOrders
 	parent     int32
 	method     string // how it was started, see trace.NoteStarted; "" if it ran before
 	role       string

@@ -93,6 +93,7 @@ func (s *session) housekeep() error {
 	s.reap()
 	s.tellNewTasks()
 	s.tick()
+	s.findLockOrders()
 	s.findDeadlocks(max(s.d.now, trace.Time(s.batch.Until())))
 	if err := errors.Join(s.govern(), s.governLoops(), s.governLag()); err != nil {
 		return err

@@ -12,6 +12,8 @@ type thread struct {
 	signal   bool       // and that was a drop; otherwise a timer
 	slice    bool       // a probe saw it enter a wait; it has not slept since
 	asked    bool       // to drop the GIL, since it last took it
+	cpu      onCPU
+	cpuSince trace.Time
 	wait     wait
 	lock     lockWait
 	holds    *gil       // detail full: the GIL it holds

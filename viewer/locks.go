@@ -47,6 +47,9 @@ func (p *page) locks(r *analyze.Report, top int) {
 		if s := holdersOf(row); s != "" {
 			p.wrap("             ", s)
 		}
+		if row.HolderGILWaitNS > 0 {
+			p.wrap("             ", fmt.Sprintf("for %s of that its holder waited for the GIL", duration(row.HolderGILWaitNS)))
+		}
 	}
 }
 

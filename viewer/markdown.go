@@ -35,6 +35,8 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	markdownGILChanges(&b, r)
 	markdownWorld(&b, r, top)
 	markdownLocks(&b, r, top)
+	markdownLockOrders(&b, r, top)
+	markdownScaling(&b, r, top)
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")
 	}

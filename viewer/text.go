@@ -64,6 +64,8 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	p.executors(r, top)
 	p.world(r, top)
 	p.locks(r, top)
+	p.lockOrders(r, top)
+	p.scaling(r, top)
 	p.threads(r, top)
 	p.findings(r, top)
 	p.skipped(r)

@@ -46,6 +46,7 @@ func (p *Process) localsAt() uint32 {
 func (p *Process) Held(ts ThreadState) (held []Lock, ok bool) {
 	addr, err := p.topFrame(ts)
 	quiet := true // no function so far gives a lock back
+	depth := 0
 	for n := 0; err == nil && addr != 0; n++ {
 		if n == maxSleepingFrames {
 			return nil, false
@@ -63,7 +64,10 @@ func (p *Process) Held(ts ThreadState) (held []Lock, ok bool) {
 		if err != nil {
 			return nil, false
 		}
-		held, quiet = append(held, locks...), still
+		for i := range locks {
+			locks[i].Depth = depth
+		}
+		held, quiet, depth = append(held, locks...), still, depth+1
 	}
 	return held, err == nil
 }

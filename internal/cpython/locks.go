@@ -13,6 +13,7 @@ type Lock struct {
 	Object uint64
 	Type   LockType
 	Owner  uint64 // of an RLock: the pthread ident of who holds it, 0: nobody. The others do not know
+	Depth  int    // of Held: of the frame with the with statement, 0 is the leaf
 	word   uint64 // what its first field is
 }
 
@@ -99,6 +100,16 @@ func (l Lock) Is(address uint64, parked bool, p *Process) bool {
 		return l.Object+p.header() == address
 	}
 	return l.word == address
+}
+
+// WaitedAt is the address that a thread shows which waits for a lock that is held: a
+// pointer to a semaphore is even, a PyMutex has its lowest bit set then (_Py_LOCKED,
+// Include/cpython/lock.h), and its waiters park under its own address.
+func (l Lock) WaitedAt(p *Process) uint64 {
+	if l.word&1 != 0 {
+		return l.Object + p.header()
+	}
+	return l.word
 }
 
 // maxValues bounds the variables and the values of one frame that are looked at.

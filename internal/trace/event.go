@@ -90,6 +90,9 @@ const (
 	WorldStopBegin  // TID asks all other threads of its interpreter to stop; Arg: WorldReason; Stack: TID's
 	WorldStopped    // they have; TID goes on
 	WorldStopEnd    // TID lets them go on; Arg: BlockEnd
+	ThreadsRunning  // counter: since the value before, threads of PID were on CPUs for Arg percent of the time; 200 is two CPUs all the time
+	ThreadsRunnable // counter: and for so much they had something to do but no CPU
+	LockHeld        // TID, which waits for a lock, holds the one at address Arg, of kind Lock; Stack: TID's; Other: depth in it of the frame that holds it
 	numKinds
 )
 

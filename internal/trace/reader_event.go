@@ -77,6 +77,8 @@ func (d *decoder) trackEvent(time Time, b []byte) {
 	case TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
 		TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
 		d.counter(&e, &r, counterOn(on.what))
+	case TrackRunning, TrackRunnable:
+		d.counter(&e, &r, counterOn(on.what))
 	case trackNotes:
 		d.note(time, b)
 	}
@@ -125,7 +127,7 @@ func (d *decoder) threadEvent(e *Event, r *rawEvent, on Track) {
 		return
 	}
 	s := &wire.specs[e.Kind]
-	if s.otherIID != 0 {
+	if s.otherIID != 0 || s.depth {
 		e.Other = r.other
 	}
 	if s.stack && r.stack < uint64(len(d.t.Stacks)) {

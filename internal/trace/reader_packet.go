@@ -220,7 +220,7 @@ func childTrack(parent trackInfo, name string) trackInfo {
 	case TrackThread:
 		may = []Track{TrackThreadGIL, TrackWorld}
 	case trackProcess:
-		may = []Track{trackGroup, trackLoops, trackExecutors}
+		may = []Track{trackGroup, trackLoops, trackExecutors, TrackRunning, TrackRunnable}
 	case trackLoops:
 		may = []Track{TrackLoopShare, TrackLoopBusy, TrackLoopIdle, TrackLoopIterations, TrackLoopEvents, TrackLoopLate, TrackLoopLag, TrackLoop}
 	case trackExecutors:

@@ -52,7 +52,9 @@ const (
 	TrackExecutorLeft
 	TrackExecutorWaited
 	TrackExecutorAtMost
-	TrackWorld // "stop-the-world", a child of the track of the thread that stops the others
+	TrackWorld    // "stop-the-world", a child of the track of the thread that stops the others
+	TrackRunning  // "threads running %", a counter of the process
+	TrackRunnable // "threads runnable %", another one
 	numTracks
 )
 
@@ -66,6 +68,8 @@ var trackNames = [numTracks]string{
 	trackGroup:     "GIL",
 	trackNotes:     "gilscope",
 	trackLoops:     "asyncio",
+	TrackRunning:   "threads running %",
+	TrackRunnable:  "threads runnable %",
 
 	TrackLoop: "loop", TrackLoopShare: "loop busy %", TrackLoopBusy: "loop busy ns", TrackLoopIdle: "loop idle ns",
 	trackExecutors: "executors", TrackExecutorWorkers: "executor workers", TrackExecutorBusy: "executor busy workers",
@@ -142,6 +146,9 @@ var (
 	addressOf   = Field{Of: FieldArg, Key: "address"}
 )
 
+// depthKey is the key of FieldOther where it is the depth in the stack of the frame to name.
+const depthKey = "site_depth"
+
 // Specs has one row per kind, and is the only place that knows how a kind
 // looks in a file. Writer, reader, text form, Sort and Validate derive from it.
 var Specs = [numKinds]Spec{
@@ -182,11 +189,11 @@ var Specs = [numKinds]Spec{
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{
 		pidField, tidField}},
 	LoopBlockBegin: {Name: "loop.block.begin", Form: FormBegin, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Rank: 20, Fields: []Field{
-		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: "site_depth"}, stackField}},
+		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: depthKey}, stackField}},
 	LoopBlockEnd: {Name: "loop.block.end", Form: FormEnd, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Ends: LoopBlockBegin, Rank: 19, Fields: []Field{
 		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
 	LoopTasks: {Name: "loop.tasks", Form: FormInstant, Track: TrackLoop, Category: "loop.tasks", Slice: "tasks", Rank: 36, Fields: []Field{
-		pidField, tidField, {Of: FieldArg, Key: "tasks"}, {Of: FieldOther, Key: "site_depth"}, stackField}},
+		pidField, tidField, {Of: FieldArg, Key: "tasks"}, {Of: FieldOther, Key: depthKey}, stackField}},
 	LoopBusyShare:  loopCounter("loop.busy_share", TrackLoopShare, "percent", 21),
 	LoopBusy:       loopCounter("loop.busy", TrackLoopBusy, "ns", 22),
 	LoopIdle:       loopCounter("loop.idle", TrackLoopIdle, "ns", 23),
@@ -202,6 +209,8 @@ var Specs = [numKinds]Spec{
 		pidField, tidField, wokenField, addressOf, stackField}},
 	Deadlock: {Name: "deadlock", Form: FormInstant, Track: TrackThread, Category: "deadlock", Slice: "deadlock", Rank: 9, Fields: []Field{
 		pidField, tidField, holderField, addressOf, lockField, stackField}},
+	LockHeld: {Name: "lock.held", Form: FormInstant, Track: TrackThread, Category: "lock.held", Slice: "lock held", Rank: 39, Fields: []Field{
+		pidField, tidField, {Of: FieldOther, Key: depthKey}, addressOf, lockField, stackField}},
 
 	ExecutorWorkers: executorCounter("executor.workers", TrackExecutorWorkers, "workers", 27),
 	ExecutorBusy:    executorCounter("executor.busy", TrackExecutorBusy, "workers", 28),
@@ -212,6 +221,8 @@ var Specs = [numKinds]Spec{
 	ExecutorLeft:    executorCounter("executor.left", TrackExecutorLeft, "jobs", 33),
 	ExecutorWaited:  executorCounter("executor.waited", TrackExecutorWaited, "ns", 34),
 	ExecutorAtMost:  executorCounter("executor.at_most", TrackExecutorAtMost, "ns", 35),
+	ThreadsRunning:  {Name: "threads.running", Form: FormCounter, Track: TrackRunning, Rank: 37, Fields: []Field{pidField, {Of: FieldArg, Key: "percent"}}},
+	ThreadsRunnable: {Name: "threads.runnable", Form: FormCounter, Track: TrackRunnable, Rank: 38, Fields: []Field{pidField, {Of: FieldArg, Key: "percent"}}},
 }
 
 // String is the kind's name in the text form.

@@ -21,6 +21,8 @@ func (s *Spec) sum() bool {
 	switch on := s.Track; on {
 	case TrackLoopShare, TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorQueue:
 		return false
+	case TrackRunning, TrackRunnable:
+		return true // the share of a time, which the window may cut
 	default:
 		return on.ofLoop() || on.ofExecutor()
 	}

@@ -28,6 +28,7 @@ type process struct {
 	gils      []gilTracks
 	loops     track // the group of the event loops; uuid 0: there is none
 	executors executorGroup
+	cpus      [2]track // running and runnable threads; uuid 0: not yet
 }
 
 // gilTracks is the group of one GIL.
@@ -254,7 +255,7 @@ func (w *Writer) needTrack(t *track) {
 			TrackExecutorWorkers, TrackExecutorBusy, TrackExecutorDNS, TrackExecutorBusyNS, TrackExecutorIdleNS,
 			TrackExecutorQueue, TrackExecutorLeft, TrackExecutorWaited, TrackExecutorAtMost:
 			b = appendString(b, fTrackCounter, "")
-		case TrackBusy, TrackLoopShare:
+		case TrackBusy, TrackLoopShare, TrackRunning, TrackRunnable:
 			b, at := open(b, fTrackCounter)
 			return seal(appendString(b, fCounterUnit, "%"), at)
 		}

@@ -146,7 +146,7 @@ func (v *validator) values(e *Event) {
 		case f == nil:
 		case f.Enum != nil && f.valueName(value) == "":
 			v.at(e, "%s=%d has no meaning", f.Key, value)
-		case (e.Kind == LoopBlockBegin || e.Kind == LoopTasks) && of == FieldOther && !v.inStack(e):
+		case of == FieldOther && f.Key == depthKey && !v.inStack(e):
 			v.at(e, "site_depth=%d is not in stack %d", value, e.Stack)
 		case of == FieldPID && value <= 0:
 			v.at(e, "the process is missing")

@@ -14,7 +14,7 @@ const (
 	annWoken                // the same two, where that thread is not the holder
 	annWokenTID
 	annStack    // FieldStack, in files without event callstacks
-	annSite     // FieldOther of a loop's block
+	annSite     // FieldOther, where it is a depth in the stack
 	annLock     // FieldLock
 	annFirstArg // keys of FieldArg follow
 )
@@ -29,6 +29,7 @@ type wireSpec struct {
 	lockIID          uint64 // of the value 0 of FieldLock; 0: the kind does not use it
 	otherIID         uint64 // annotation name of FieldOther's thread, its number has the next; 0: the kind does not use it
 	stack            bool
+	depth            bool   // FieldOther is a depth in the stack
 	flowField        uint64 // 0: no flow
 	category, nameID uint64
 }
@@ -52,7 +53,7 @@ func buildWire() *wireTable {
 		iid  uint64
 		name string
 	}{{annHolder, holderField.Key}, {annHolderTID, holderField.Key + "_tid"}, {annWoken, wokenField.Key}, {annWokenTID, wokenField.Key + "_tid"},
-		{annStack, stackField.Key}, {annSite, "site_depth"}, {annLock, lockField.Key}} {
+		{annStack, stackField.Key}, {annSite, depthKey}, {annLock, lockField.Key}} {
 		t.intern(fInternedAnnotations, a.iid, a.name)
 	}
 	for k := range Specs {
@@ -103,9 +104,13 @@ func (t *wireTable) intern(table, iid uint64, text string) {
 // fields notes which fields the kind uses.
 func (w *wireSpec) fields(s *Spec) {
 	if f := s.field(FieldOther); f != nil {
-		w.otherIID = annHolder
-		if f.Key == wokenField.Key {
+		switch f.Key {
+		case wokenField.Key:
 			w.otherIID = annWoken
+		case depthKey:
+			w.depth = true
+		default:
+			w.otherIID = annHolder
 		}
 	}
 	w.stack = s.field(FieldStack) != nil

@@ -124,6 +124,9 @@ func (w *Writer) Event(e *Event) {
 	case Specs[e.Kind].Track.ofExecutor():
 		w.counterValue(e, w.executorTrack(e))
 		return
+	case e.Kind == ThreadsRunning || e.Kind == ThreadsRunnable:
+		w.counterValue(e, w.cpuTrack(e))
+		return
 	}
 	switch Specs[e.Kind].Form {
 	case FormSwitch:

@@ -28,6 +28,9 @@ func (w *Writer) trackEvent(e *Event) {
 		b = appendAnnotation(b, s.otherIID, fAnnotationTextIID, holder)
 		b = appendAnnotation(b, s.otherIID+1, fAnnotationInt, uint64(e.Other))
 	}
+	if s.depth && e.Other != 0 {
+		b = appendAnnotation(b, annSite, fAnnotationInt, uint64(e.Other))
+	}
 	b = appendEnum(b, s, e.Arg)
 	if s.lockIID != 0 && int(e.Lock) < len(lockKindNames) {
 		b = appendAnnotation(b, annLock, fAnnotationTextIID, s.lockIID+uint64(e.Lock))

@@ -1,0 +1,116 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+
+	"gilscope/internal/trace"
+)
+
+// sweep goes over the changes in what the threads of one process do, in order of time.
+type sweep struct {
+	from, to trace.Time // the life of the process, as far as recorded
+	changes  []turn
+}
+
+// turn is a thread that begins (1) or ceases (-1) to do something.
+type turn struct {
+	at    trace.Time
+	what  activity
+	delta int8
+}
+
+// thread adds what a thread did: the scheduler's states, those asleep cut by its
+// known waits. Where it is not known, it counts nowhere.
+func (s *sweep) thread(th *Thread, waits []waiting) {
+	s.from, s.to = min(s.from, th.Start), max(s.to, th.End)
+	for _, span := range th.States {
+		switch span.State {
+		case Running:
+			s.add(span.Start, span.End, doesRun)
+		case Runnable:
+			s.add(span.Start, span.End, isReady)
+		case Blocked:
+			for len(waits) > 0 && waits[0].to <= span.Start {
+				waits = waits[1:]
+			}
+			s.blocked(span, waits)
+		}
+	}
+}
+
+// blocked cuts a span asleep by the waits that it lies in.
+func (s *sweep) blocked(span StateSpan, waits []waiting) {
+	from := span.Start
+	for _, w := range waits {
+		if w.from >= span.End {
+			break
+		}
+		s.add(from, w.from, sleeps)
+		end := min(w.to, span.End)
+		s.add(max(from, w.from), end, w.what)
+		from = max(from, end)
+	}
+	s.add(from, span.End, sleeps)
+}
+
+func (s *sweep) add(from, to trace.Time, what activity) {
+	if from < to {
+		s.changes = append(s.changes, turn{from, what, 1}, turn{to, what, -1})
+	}
+}
+
+// row sums up the levels.
+func (s *sweep) row() ScalingRow {
+	slices.SortFunc(s.changes, func(x, y turn) int { return cmp.Compare(x.at, y.at) })
+	row := ScalingRow{SpanNS: int64(s.to - s.from), Levels: []Level{}}
+	var now [numActivities]int64
+	levels := map[int64]*Level{}
+	last, serial, serialized, runnable := s.from, int64(0), int64(0), int64(0)
+	pass := func(to trace.Time) {
+		ns := int64(min(to, s.to) - last)
+		if ns <= 0 {
+			return
+		}
+		last += trace.Time(ns)
+		n := now[doesRun]
+		if levels[n] == nil {
+			levels[n] = &Level{Running: n}
+		}
+		levels[n].pass(&now, ns)
+		row.ParallelismMax, row.RunnableMax = max(row.ParallelismMax, n), max(row.RunnableMax, now[isReady])
+		row.OnCPUNS += n * ns
+		runnable += now[isReady] * ns
+		if n > 0 {
+			row.ActiveNS += ns
+		}
+		if n == 1 {
+			serial += ns
+			if now[isReady]+now[waitsGIL]+now[waitsLock] > 0 {
+				serialized += ns
+			}
+		}
+	}
+	for _, c := range s.changes {
+		pass(c.at)
+		now[c.what] += int64(c.delta)
+	}
+	pass(s.to)
+	for _, l := range levels {
+		row.Levels = append(row.Levels, *l)
+	}
+	slices.SortFunc(row.Levels, func(x, y Level) int { return cmp.Compare(x.Running, y.Running) })
+	row.ParallelismMean, row.RunnableMean = share(row.OnCPUNS, row.SpanNS), share(runnable, row.SpanNS)
+	row.SerialShare, row.SerializedShare = share(serial, row.ActiveNS), share(serialized, row.ActiveNS)
+	return row
+}
+
+// pass adds a time in which nothing changed.
+func (l *Level) pass(now *[numActivities]int64, ns int64) {
+	l.NS += ns
+	l.RunnableNS += now[isReady] * ns
+	l.GILWaitNS += now[waitsGIL] * ns
+	l.LockWaitNS += now[waitsLock] * ns
+	l.OthersWaitNS += now[waitsOthers] * ns
+	l.BlockedNS += now[sleeps] * ns
+}

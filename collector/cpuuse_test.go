@@ -1,0 +1,58 @@
+package collector
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"gilscope/internal/trace"
+	"gilscope/probes"
+)
+
+// TestCPUUse: two counters tell how much threads ran, and how much they wanted to, in
+// each 100 ms; also of threads that do not leave their CPUs, and none of what was lost.
+func TestCPUUse(t *testing.T) {
+	const ms = 1000 * us
+	var out bytes.Buffer
+	d := newDispatcher(trace.NewWriter(&out, trace.WriterOptions{CPUs: 2}))
+	d.w.Note(trace.Note{Time: 1, Name: trace.NoteRecording})
+	p := newProcess(11)
+	d.procs[11] = p
+	change := func(at trace.Time, cpu uint16, prev, next uint32, flags uint8) {
+		if prev != 0 {
+			flags |= probes.FlagPrev
+		}
+		if next != 0 {
+			flags |= probes.FlagNext
+		}
+		d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(at), Kind: probes.KindSwitch, Cpu: cpu, Tgid: 11, Tid: prev, Peer: next, Flags: flags}})
+	}
+	change(100*ms, 0, 0, 11, 0)
+	change(100*ms, 1, 0, 12, 0)
+	change(150*ms, 1, 12, 0, 0) // loses its CPU
+	change(175*ms, 1, 0, 12, 0)
+	d.flushUse(p, 200*ms)
+	d.flushUse(p, 300*ms)
+	change(350*ms, 1, 12, 0, probes.FlagAsleep)
+	d.interrupted(350 * ms) // what 11 does is not known any more
+	d.close(p, 400*ms, trace.WaitUnknown)
+	d.w.Note(trace.Note{Time: 400*ms + 1, Name: trace.NoteEnd})
+	if err := d.w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := trace.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range tr.Events {
+		if e.Kind == trace.ThreadsRunning || e.Kind == trace.ThreadsRunnable {
+			got = append(got, fmt.Sprintf("%d %s %d", e.Time/ms, e.Kind, e.Arg))
+		}
+	}
+	want := "100 threads.running 175; 150 threads.runnable 25; 200 threads.running 200; 250 threads.runnable 0; 300 threads.running 50"
+	if s := strings.Join(got, "; "); s != want {
+		t.Errorf("got  %s\nwant %s", s, want)
+	}
+}
