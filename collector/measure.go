@@ -24,8 +24,9 @@ type Timed struct {
 
 // TimedRun is how a run went.
 type TimedRun struct {
-	Wall   time.Duration // from its start to its end
-	CPU    time.Duration // user and system, with the children that it waited for
+	Wall   time.Duration  // from its start to its end
+	CPU    time.Duration  // user and system, with the children that it waited for
+	Busy   *time.Duration // for how long its CPUs ran anything, it included, to some 10 ms; nil: unknown
 	State  *os.ProcessState
 	Output []byte // the end of what it wrote to stdout and stderr
 }
@@ -62,6 +63,7 @@ func RunTimed(ctx context.Context, t Timed) (TimedRun, error) {
 	}
 	defer read.Close()
 	cmd.Stdout, cmd.Stderr = write, write
+	busy, known := busyTime(t.CPUs)
 	begin := time.Now()
 	err = onCPUs(t.CPUs, cmd.Start)
 	write.Close()
@@ -73,12 +75,17 @@ func RunTimed(ctx context.Context, t Timed) (TimedRun, error) {
 	if err != nil {
 		return TimedRun{}, err
 	}
+	after, still := busyTime(t.CPUs)
 	// Only a failure of the program is left to be told here, and State has it.
 	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
 		return TimedRun{}, fmt.Errorf("run %s: wait for its end: %w", name, err)
 	}
 	state := cmd.ProcessState
-	return TimedRun{wall, state.UserTime() + state.SystemTime(), state, output(read)}, context.Cause(ctx)
+	run := TimedRun{Wall: wall, CPU: state.UserTime() + state.SystemTime(), State: state, Output: output(read)}
+	if busy = after - busy; known && still && busy >= 0 {
+		run.Busy = &busy
+	}
+	return run, context.Cause(ctx)
 }
 
 // ended waits for a child's end and leaves it to be reaped: as long as that is

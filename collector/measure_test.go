@@ -80,3 +80,32 @@ func TestRunTimedEnds(t *testing.T) {
 		t.Errorf("%v after %v", err, got.Wall)
 	}
 }
+
+func TestBusy(t *testing.T) {
+	const stat = `cpu  100 0 100 100 0 0 0 0 0 0
+cpu0 10 1 5 1000 200 2 3 4 5 0
+cpu1 20 0 0 1000 200 0 0 0 0 0
+intr 5 0
+`
+	for _, c := range []struct {
+		text string
+		cpus []int
+		want time.Duration
+		ok   bool
+	}{
+		{stat, nil, 450 * time.Millisecond, true},
+		{stat, []int{0}, 250 * time.Millisecond, true},
+		{stat, []int{1}, 200 * time.Millisecond, true},
+		{stat, []int{2}, 0, false},
+		{"cpu0 1 2\n", nil, 0, false},
+		{"cpu0 1 2 3 4 x 6 7 8\n", nil, 0, false},
+		{"", nil, 0, false},
+	} {
+		if got, ok := parseBusy([]byte(c.text), c.cpus); ok != c.ok || ok && got != c.want {
+			t.Errorf("%q, CPUs %v: %v, %v; want %v, %v", c.text, c.cpus, got, ok, c.want, c.ok)
+		}
+	}
+	if _, ok := busyTime(nil); !ok {
+		t.Error("the kernel does not tell how busy its CPUs are")
+	}
+}

@@ -12,6 +12,7 @@ import (
 type Run struct {
 	WallNS     int64
 	CPUNS      int64   // user and system, of the program and the children it waited for
+	OthersNS   *int64  // CPU time that others had on its CPUs meanwhile; nil: unknown
 	Throughput float64 // work per second, as the program printed it; 0: the work is fixed
 }
 
@@ -117,8 +118,24 @@ func (l *ladder) step(k int) StepRow {
 		LostShare: 1 - first/could, CPUGrowthShare: (cpu - firstCPU) / could,
 	}
 	s.IdleShare = s.LostShare - s.CPUGrowthShare
+	s.OthersShare = l.others(k, p.CPUs-used, float64(used))
 	l.times(k, &s)
 	return s
+}
+
+// others is the part of the workers' CPUs that others used: what is left of it
+// once they have filled the CPUs for which there is no worker.
+func (l *ladder) others(k, spare int, used float64) *float64 {
+	var shares []float64
+	for _, r := range l.runs[k] {
+		if r.OthersNS == nil {
+			return nil
+		}
+		wall := float64(max(r.WallNS, 1))
+		shares = append(shares, max(0, float64(*r.OthersNS)-float64(spare)*wall)/(used*wall))
+	}
+	v := min(median(shares), 1)
+	return &v
 }
 
 func (l *ladder) times(k int, s *StepRow) {

@@ -141,7 +141,7 @@ func (row *SeriesRow) say(n, most, rounds int, kind Kind) {
 	if rounds < minRounds {
 		tell("confidence intervals: they take %d rounds or more, there were %d", minRounds, rounds)
 	}
-	what := string(kind)
+	what := map[Kind]string{Threads: "threads", Processes: "processes", CPUs: "CPUs"}[kind]
 	switch {
 	case n < amdahl.parameters():
 		tell("any law: only steps with at most as many %s as CPUs count, and there is one", what)

@@ -149,6 +149,9 @@ func newSeries(c Choice, kind Kind, gil GIL, limit int) (Series, error) {
 	slices.Sort(workers)
 	s := Series{Kind: kind, GIL: gil}
 	for _, n := range slices.Compact(workers) {
+		if kind == CPUs && n > c.Machine {
+			return Series{}, fmt.Errorf("plan: %d CPUs: this machine lets us use %d", n, c.Machine)
+		}
 		if n < 1 || n > MaxWorkers {
 			return Series{}, fmt.Errorf("plan: %d workers: give 1 to %d", n, MaxWorkers)
 		}
@@ -157,9 +160,6 @@ func newSeries(c Choice, kind Kind, gil GIL, limit int) (Series, error) {
 			cpus = min(n, c.Machine)
 		}
 		if kind == CPUs {
-			if n > c.Machine {
-				return Series{}, fmt.Errorf("plan: %d CPUs: this machine lets us use %d", n, c.Machine)
-			}
 			cpus = n
 		}
 		s.Points = append(s.Points, Point{kind, gil, n, cpus})

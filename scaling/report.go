@@ -66,7 +66,11 @@ type StepRow struct {
 	// What was lost against one worker; the two parts sum to it.
 	LostShare      float64 `json:"lost_share"`
 	CPUGrowthShare float64 `json:"cpu_growth_share"` // the same work took more CPU time
-	IdleShare      float64 `json:"idle_share"`       // CPUs stood idle: workers waited
+	IdleShare      float64 `json:"idle_share"`       // the program did not use its CPUs: workers waited, or others had the CPUs
+
+	// What others on the machine used of it: at most that much was taken from the
+	// workers, and not left by workers that waited. null: not known.
+	OthersShare *float64 `json:"others_share"`
 
 	// What the workers waited for, from one more run that was recorded; null: none was.
 	Limits []analyze.StepLimit `json:"limits"`

@@ -46,13 +46,25 @@ func ScaleText(w io.Writer, r *scaling.Report) error {
 	return err
 }
 
+// disturbed is the share of the CPUs' time from which on what others took of it
+// is worth a word; the kernel counts it in ticks of 10 ms.
+const disturbed = 0.05
+
 // scaleDoubts are reasons to run it again.
 func scaleDoubts(r *scaling.Report) []string {
-	if r.Machine.CPUs > 0 && r.Machine.Load > float64(r.Machine.CPUs)/2 {
-		return []string{fmt.Sprintf("others used the machine (load %.1f on %d CPUs before the first run): speed-ups may come out too small",
-			r.Machine.Load, r.Machine.CPUs)}
+	var worst float64
+	for i := range r.Series {
+		for k := range r.Series[i].Steps {
+			if o := r.Series[i].Steps[k].OthersShare; o != nil {
+				worst = max(worst, *o)
+			}
+		}
 	}
-	return nil
+	if worst < disturbed {
+		return nil
+	}
+	return []string{fmt.Sprintf("other programs used up to %s of the CPUs that a step might use, so the speed-ups may be too small or too large: "+
+		"run it again when the machine is quiet", percentage(worst))}
 }
 
 // scaleAbout says where and how it was measured.
@@ -98,13 +110,31 @@ func best(s *scaling.SeriesRow) *scaling.StepRow {
 	return b
 }
 
+// tooNoisy is the last step with a CPU for each worker, if its interval is so
+// wide that one end is twice the other; else nil.
+func tooNoisy(s *scaling.SeriesRow) *scaling.StepRow {
+	var last *scaling.StepRow
+	for i := range s.Steps {
+		if !s.Steps[i].Oversubscribed {
+			last = &s.Steps[i]
+		}
+	}
+	if i := last.Speedup; i.Low == nil || *i.High < 2**i.Low {
+		return nil
+	}
+	return last
+}
+
 // scaleVerdict is a sentence for each ladder, and one on the GIL.
 func scaleVerdict(r *scaling.Report) []string {
 	var out []string
 	for i := range r.Series {
 		s := &r.Series[i]
 		name := ladderName(s, r.Series)
-		if b := best(s); b.Workers > 1 {
+		if noisy := tooNoisy(s); noisy != nil {
+			out = append(out, fmt.Sprintf("%s: too noisy to tell: %d are x%s of one. More --rounds, more work in each run, or a quieter machine would tell.",
+				name, noisy.Workers, between(noisy.Speedup, ratio)))
+		} else if b := best(s); b.Workers > 1 {
 			out = append(out, fmt.Sprintf("%s: fastest at %d, x%s of one; ideal is x%s.", name, b.Workers, between(b.Speedup, ratio), ratio(b.Ideal)))
 		} else {
 			out = append(out, fmt.Sprintf("%s: no step is faster than one.", name))
@@ -136,9 +166,9 @@ func gilVerdict(r *scaling.Report) []string {
 			last = i
 		}
 	}
-	s := fmt.Sprintf("Without the GIL one takes x%s of the time", ratio(faster(&off.Steps[0], &on.Steps[0])))
+	s := fmt.Sprintf("Without the GIL, one takes x%s of the time that it takes with it", ratio(faster(&off.Steps[0], &on.Steps[0])))
 	if last > 0 {
-		s += fmt.Sprintf("; %d take x%s of it", on.Steps[last].Workers, ratio(faster(&off.Steps[last], &on.Steps[last])))
+		s += fmt.Sprintf(", and %d take x%s", on.Steps[last].Workers, ratio(faster(&off.Steps[last], &on.Steps[last])))
 	}
 	return []string{s + "."}
 }
@@ -209,7 +239,20 @@ func (p *page) laws(s *scaling.SeriesRow) {
 	for _, x := range s.Predictions {
 		p.line("  %9d CPUs  %24s  %24s  %s", x.CPUs, maybeInterval(x.Amdahl), maybeInterval(x.USL), x.Confidence)
 	}
-	p.wrap("  ", "Predictions hold only if nothing new sets in that these CPUs do not show (memory, sockets, I/O).")
+	p.wrap("  ", predictionWords(s))
+}
+
+// predictionWords says which law to believe, and what no law knows.
+func predictionWords(s *scaling.SeriesRow) string {
+	which := "Too few steps to hold USL against them."
+	switch {
+	case s.Predictions[0].USL == nil || s.USL.Kappa.Low == nil:
+	case *s.USL.Kappa.Low > 0:
+		which = "The steps speak for USL: there is a cost that grows with each pair of workers."
+	default:
+		which = "The steps do not tell the two laws apart."
+	}
+	return which + " Predictions hold only if nothing new sets in that these CPUs do not show (memory, sockets, I/O)."
 }
 
 func maybeInterval(i *scaling.Interval) string {
@@ -266,11 +309,14 @@ func lossWords(s *scaling.StepRow) string {
 	if s.LostShare < 0.01 {
 		return "nothing is lost."
 	}
-	why := "CPUs stood idle, the workers waited"
-	if s.CPUGrowthShare > s.IdleShare {
+	why := "the workers waited"
+	switch {
+	case s.CPUGrowthShare > s.IdleShare:
 		why = "the same work took more CPU time (contention, spinning, caches)"
+	case s.OthersShare != nil && *s.OthersShare > disturbed:
+		why += fmt.Sprintf(", or had no CPU (other programs used %s of the time)", percentage(*s.OthersShare))
 	}
-	return fmt.Sprintf("%s of the CPUs' time is lost, most of all because %s; %s more CPU time, %s idle.",
+	return fmt.Sprintf("%s of the CPUs' time is lost, most of all because %s; %s more CPU time, %s not used.",
 		percentage(s.LostShare), why, signed(s.CPUGrowthShare), signed(s.IdleShare))
 }
 

@@ -94,6 +94,9 @@ func ladderWords(s *scaling.SeriesRow) []string {
 	for _, x := range s.Predictions {
 		out = append(out, fmt.Sprintf("Predicted for %d CPUs: Amdahl %s, USL %s; confidence %s.", x.CPUs, maybeInterval(x.Amdahl), maybeInterval(x.USL), x.Confidence))
 	}
+	if len(s.Predictions) > 0 {
+		out = append(out, predictionWords(s))
+	}
 	for i := range s.Steps {
 		step := &s.Steps[i]
 		if step.Workers > 1 {

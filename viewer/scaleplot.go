@@ -45,7 +45,7 @@ func scalePlot(b *bytes.Buffer, r *scaling.Report) {
 	p.maxY *= 1.08
 	fmt.Fprintf(b, `<svg viewBox="0 0 %.0f %.0f" role="img" aria-label="speed-up against workers">`+"\n", plotWidth, plotHeight)
 	p.axes()
-	p.curve(func(n float64) float64 { return n }, 1, min(p.maxX, p.maxY), "#999", "2 4")
+	p.curve(func(n float64) float64 { return n }, 1, min(p.maxX, p.maxY), "#999", "2 4", 1.6)
 	p.legend(0, "#999", "ideal")
 	for i := range r.Series {
 		s, colour := &r.Series[i], seriesColours[i%len(seriesColours)]
@@ -55,9 +55,9 @@ func scalePlot(b *bytes.Buffer, r *scaling.Report) {
 		}
 		p.legend(i+1, colour, ladderName(s, r.Series))
 	}
-	p.legend(len(r.Series)+1, "", "line: USL, else Amdahl")
-	p.legend(len(r.Series)+2, "", "dashed: predicted; hollow:")
-	p.legend(len(r.Series)+3, "", "more workers than CPUs")
+	for i, words := range []string{"thick line: USL", "thin line: Amdahl", "dashed: predicted", "hollow: too few CPUs"} {
+		p.legend(len(r.Series)+1+i, "", words)
+	}
 	b.WriteString("</svg>\n")
 }
 
@@ -71,19 +71,16 @@ func (p *plot) include(s *scaling.SeriesRow) {
 			p.maxY = max(p.maxY, min(*step.Speedup.High, 2*step.Speedup.Value))
 		}
 	}
-	if f := shown(s); f != nil && len(s.Predictions) > 0 {
-		n := float64(s.Predictions[0].CPUs)
-		p.maxX = max(p.maxX, n)
-		p.maxY = max(p.maxY, f.At(n))
+	if len(s.Predictions) == 0 {
+		return
 	}
-}
-
-// shown is the law to draw.
-func shown(s *scaling.SeriesRow) *scaling.Fit {
-	if s.USL != nil {
-		return s.USL
+	next := s.Predictions[0]
+	p.maxX = max(p.maxX, float64(next.CPUs))
+	for _, i := range []*scaling.Interval{next.Amdahl, next.USL} {
+		if i != nil {
+			p.maxY = max(p.maxY, i.Value)
+		}
 	}
-	return s.Amdahl
 }
 
 func (p *plot) axes() {
@@ -116,12 +113,12 @@ func ticks(most float64) []float64 {
 }
 
 // curve draws a function in straight pieces.
-func (p *plot) curve(f func(float64) float64, from, to float64, colour, dash string) {
+func (p *plot) curve(f func(float64) float64, from, to float64, colour, dash string, width float64) {
 	if to <= from {
 		return
 	}
 	const pieces = 80
-	fmt.Fprintf(p.b, `<path fill="none" stroke="%s" stroke-width="1.6" stroke-dasharray="%s" d="`, colour, dash)
+	fmt.Fprintf(p.b, `<path fill="none" stroke="%s" stroke-width="%.1f" stroke-dasharray="%s" d="`, colour, width, dash)
 	for i := range pieces + 1 {
 		n := from + (to-from)*float64(i)/pieces
 		command := "L"
@@ -133,22 +130,27 @@ func (p *plot) curve(f func(float64) float64, from, to float64, colour, dash str
 	p.b.WriteString("\"/>\n")
 }
 
-// laws draws the law of a ladder over the steps it was fitted to, and on to the
-// nearest prediction if there is one.
+// laws draws the laws of a ladder over the steps they were fitted to, and on to
+// the nearest prediction where there is one.
 func (p *plot) laws(s *scaling.SeriesRow, colour string) {
-	f := shown(s)
-	if f == nil {
-		return
-	}
 	last := 1.0
 	for i := range s.Steps {
 		if !s.Steps[i].Oversubscribed {
 			last = max(last, float64(s.Steps[i].Workers))
 		}
 	}
-	p.curve(f.At, 1, last, colour, "none")
-	if len(s.Predictions) > 0 {
-		p.curve(f.At, last, float64(s.Predictions[0].CPUs), colour, "7 5")
+	if s.Amdahl != nil {
+		p.law(s.Amdahl, last, s.Predictions, colour, 0.8)
+	}
+	if s.USL != nil {
+		p.law(s.USL, last, s.Predictions, colour, 2)
+	}
+}
+
+func (p *plot) law(f *scaling.Fit, last float64, predictions []scaling.Prediction, colour string, width float64) {
+	p.curve(f.At, 1, last, colour, "none", width)
+	if len(predictions) > 0 && (predictions[0].USL != nil || f.Kappa == nil) {
+		p.curve(f.At, last, float64(predictions[0].CPUs), colour, "7 5", width)
 	}
 }
 

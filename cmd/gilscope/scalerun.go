@@ -124,6 +124,10 @@ func (m *measurement) once(ctx context.Context, p scaling.Point) (scaling.Run, e
 		return scaling.Run{}, fmt.Errorf("%v: %w", p, err)
 	}
 	run := scaling.Run{WallNS: int64(got.Wall), CPUNS: int64(got.CPU)}
+	if got.Busy != nil {
+		others := max(0, int64(*got.Busy-got.CPU))
+		run.OthersNS = &others
+	}
 	if m.rate != nil {
 		if run.Throughput, err = m.throughput(got.Output); err != nil {
 			return run, fmt.Errorf("%v: %w", p, err)
