@@ -46,7 +46,7 @@ func StepLimits(r *Report) []StepLimit {
 	}
 	groups = append(groups, single(LimitRunnable, runnable), single(LimitBlocked, blocked))
 	slices.SortStableFunc(groups, func(a, b []StepLimit) int { return cmp.Compare(total(b), total(a)) })
-	return slices.Concat([]StepLimit{}, slices.Concat(groups...))
+	return append([]StepLimit{}, slices.Concat(groups...)...) // never null in JSON
 }
 
 func total(g []StepLimit) int64 {
