@@ -1,8 +1,12 @@
 package livetest
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -94,7 +98,7 @@ func TestScaleHalf(t *testing.T) {
 	if near := i.Value > 0.45 && i.Value < 0.65; !near && (*i.Low > 0.55 || *i.High < 0.5) {
 		t.Errorf("the serial share is %.2f, from %.2f to %.2f, want a half, and the start of Python", i.Value, *i.Low, *i.High)
 	}
-	if s := r.Series[0].Steps[1]; s.ParallelismMean > 0.5 || s.IdleShare < 0.2 || s.IdleShare+s.CPUGrowthShare != s.LostShare {
+	if s := r.Series[0].Steps[1]; s.ParallelismMean > 0.5 || s.IdleShare < 0.2 || math.Abs(s.IdleShare+s.CPUGrowthShare-s.LostShare) > 1e-4 {
 		t.Errorf("a program that sleeps used %.2f CPUs and lost %.2f to waiting", s.ParallelismMean, s.IdleShare)
 	}
 }
@@ -166,6 +170,38 @@ func TestScaleFails(t *testing.T) {
 	o.wants(t, 7, "threads 2 on", "cannot do that with 2 threads")
 	if o.stdout != "" {
 		t.Errorf("a report of what failed: %s", o.stdout)
+	}
+}
+
+// TestScaleInterrupted: Ctrl-C ends the run at once, and the whole rounds are reported.
+func TestScaleInterrupted(t *testing.T) {
+	cmd := command([]string{"scale", "--json", "--rounds", "100", "--threads", "1", "--gil", "keep", "--", "sleep", "0.{n}"})
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "run 3 of 100: threads 1 on ") {
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	var r scaling.Report
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	early := func(s analyze.Skipped) bool { return s.What == "rounds" && strings.HasPrefix(s.Why, "ended early") }
+	if r.Rounds < 3 || r.Rounds > 50 || !slices.ContainsFunc(r.Skipped, early) {
+		t.Errorf("%d rounds; %+v", r.Rounds, r.Skipped)
 	}
 }
 

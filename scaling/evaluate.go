@@ -75,6 +75,7 @@ func (p Plan) Evaluate(r Results, cpus int) ([]SeriesRow, error) {
 			row.Steps = append(row.Steps, step)
 		}
 		l.laws(&row, cpus)
+		row.round()
 		rows = append(rows, row)
 	}
 	return rows, nil

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
-	"gilscope/analyze"
 	"gilscope/scaling"
 )
 
@@ -285,66 +283,4 @@ func misfitWords(f *scaling.Fit) string {
 		return ""
 	}
 	return "; the steps lie " + percentage(*f.MisfitShare) + " off"
-}
-
-// lost says what each step lost, and to what.
-func (p *page) lost(s *scaling.SeriesRow) {
-	for i := range s.Steps {
-		step := &s.Steps[i]
-		if step.Workers == 1 && len(step.Limits) == 0 {
-			continue
-		}
-		p.wrap("  ", fmt.Sprintf("at %d: %s", step.Workers, lossWords(step)))
-		if len(step.Limits) > 0 {
-			p.wrap("     ", "recorded: "+limitWords(step.Limits)+".")
-		}
-	}
-}
-
-// lossWords: the two parts sum to the loss, so one of them may be a gain.
-func lossWords(s *scaling.StepRow) string {
-	if s.Workers == 1 {
-		return "what all others are compared with."
-	}
-	if s.LostShare < 0.01 {
-		return "nothing is lost."
-	}
-	why := "the workers waited"
-	switch {
-	case s.CPUGrowthShare > s.IdleShare:
-		why = "the same work took more CPU time (contention, spinning, caches)"
-	case s.OthersShare != nil && *s.OthersShare > disturbed:
-		why += fmt.Sprintf(", or had no CPU (other programs used %s of the time)", percentage(*s.OthersShare))
-	}
-	return fmt.Sprintf("%s of the CPUs' time is lost, most of all because %s; %s more CPU time, %s not used.",
-		percentage(s.LostShare), why, signed(s.CPUGrowthShare), signed(s.IdleShare))
-}
-
-func signed(v float64) string { return fmt.Sprintf("%+.1f%%", v*100) }
-
-// limitNames are the kinds of analyze.StepLimit in words.
-var limitNames = map[string]string{
-	analyze.LimitGIL: "waited for the GIL", analyze.LimitLock: "waited for locks", analyze.LimitOthers: "waited for other threads (queues, joins)",
-	analyze.LimitRunnable: "were ready but had no CPU", analyze.LimitBlocked: "were blocked otherwise (I/O, sleep)",
-}
-
-// limitWords are the sums, each with its largest lines.
-func limitWords(limits []analyze.StepLimit) string {
-	var out strings.Builder
-	for i, l := range limits {
-		switch {
-		case l.Site != nil && i > 0 && limits[i-1].Site == nil:
-			out.WriteString(": ")
-		case l.Site != nil:
-			out.WriteString(", ")
-		case i > 0:
-			out.WriteString("; ")
-		}
-		if l.Site == nil {
-			fmt.Fprintf(&out, "threads %s for %s", limitNames[l.Kind], duration(l.WaitNS))
-		} else {
-			fmt.Fprintf(&out, "%s %s", duration(l.WaitNS), place(l.Site))
-		}
-	}
-	return out.String()
 }

@@ -165,6 +165,28 @@ func TestScaleWords(t *testing.T) {
 	}
 }
 
+// TestWaitCause: a recording decides what kept the CPUs unused.
+func TestWaitCause(t *testing.T) {
+	limit := func(kind string, ns int64) analyze.StepLimit { return analyze.StepLimit{Kind: kind, WaitNS: ns} }
+	others := 0.3
+	for _, c := range []struct {
+		limits []analyze.StepLimit
+		want   string
+	}{
+		{nil, "the workers waited, or had no CPU (other programs used 30.0% of the time)"},
+		{[]analyze.StepLimit{limit(analyze.LimitOthers, 5e9), limit(analyze.LimitGIL, 9e8), limit(analyze.LimitRunnable, 1e8)}, "threads waited for the GIL"},
+		{[]analyze.StepLimit{limit(analyze.LimitRunnable, 9e8), limit(analyze.LimitGIL, 8e8)}, "threads were ready but had no CPU"},
+		{[]analyze.StepLimit{limit(analyze.LimitBlocked, 9e9), limit(analyze.LimitLock, 8e8)}, "threads waited for locks"},
+		{[]analyze.StepLimit{limit(analyze.LimitBlocked, 9e8), limit(analyze.LimitLock, 1e8)}, "threads were blocked otherwise (I/O, sleep)"},
+		{[]analyze.StepLimit{limit(analyze.LimitOthers, 9e8), limit(analyze.LimitLock, 1e8)}, "too few threads had something to do"},
+	} {
+		s := scaling.StepRow{Workers: 2, Ideal: 2, WallNS: 1e9, IdleShare: 0.5, OthersShare: &others, Limits: c.limits}
+		if got := waitCause(&s); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.limits, got, c.want)
+		}
+	}
+}
+
 func TestTicks(t *testing.T) {
 	for _, most := range []float64{1, 1.2, 2, 3.7, 8, 17, 64, 1000, 4096} {
 		got := ticks(most)

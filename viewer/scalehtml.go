@@ -98,13 +98,7 @@ func ladderWords(s *scaling.SeriesRow) []string {
 		out = append(out, predictionWords(s))
 	}
 	for i := range s.Steps {
-		step := &s.Steps[i]
-		if step.Workers > 1 {
-			out = append(out, fmt.Sprintf("At %d: %s", step.Workers, lossWords(step)))
-		}
-		if len(step.Limits) > 0 {
-			out = append(out, fmt.Sprintf("Recorded at %d: %s.", step.Workers, limitWords(step.Limits)))
-		}
+		out = append(out, lossLines(&s.Steps[i])...)
 	}
 	for _, u := range s.Unknown {
 		out = append(out, "Unknown: "+u+".")
