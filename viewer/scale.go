@@ -132,7 +132,9 @@ func scaleVerdict(r *scaling.Report) []string {
 		if noisy := tooNoisy(s); noisy != nil {
 			out = append(out, fmt.Sprintf("%s: too noisy to tell: %d are x%s of one. More --rounds, more work in each run, or a quieter machine would tell.",
 				name, noisy.Workers, between(noisy.Speedup, ratio)))
-		} else if b := best(s); b.Workers > 1 {
+		} else if b := best(s); b.Speedup.Low != nil && *b.Speedup.Low <= 1 {
+			out = append(out, fmt.Sprintf("%s: no step is surely faster than one; %d are x%s.", name, b.Workers, between(b.Speedup, ratio)))
+		} else if b.Workers > 1 {
 			out = append(out, fmt.Sprintf("%s: fastest at %d, x%s of one; ideal is x%s.", name, b.Workers, between(b.Speedup, ratio), ratio(b.Ideal)))
 		} else {
 			out = append(out, fmt.Sprintf("%s: no step is faster than one.", name))

@@ -80,13 +80,14 @@ func limitWords(limits []analyze.StepLimit) string {
 	first := true // of the lines of a sum
 	for _, l := range limits {
 		switch {
+		case l.WaitNS*200 < limits[0].WaitNS: // so little is noise
 		case l.Site == nil:
 			if out.Len() > 0 {
 				out.WriteString("; ")
 			}
 			fmt.Fprintf(&out, "threads %s for %s", limitNames[l.Kind], duration(l.WaitNS))
 			sum, first = l, true
-		case l.WaitNS*100 >= sum.WaitNS: // less is noise here
+		case l.WaitNS*100 >= sum.WaitNS:
 			separator := ", "
 			if first {
 				separator = ": "

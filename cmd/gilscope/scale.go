@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -89,9 +90,17 @@ func (o *scaleOptions) run(ctx context.Context, stdout io.Writer, words io.Write
 	if err != nil {
 		return err
 	}
+	quota := collector.CPUQuota()
+	limited := quota > 0 && quota < float64(len(cpus))
+	if limited {
+		cpus = cpus[:max(1, int(quota))]
+	}
 	m, err := o.measurement(ctx, cpus, words)
 	if err != nil {
 		return err
+	}
+	if limited {
+		m.skip("more CPUs", fmt.Sprintf("the cgroup of this shell may use the time of %.1f CPUs (cpu.max)", quota))
 	}
 	report, err := m.run(ctx)
 	if err != nil {

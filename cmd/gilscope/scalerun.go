@@ -171,8 +171,8 @@ func (m *measurement) throughput(output []byte) (float64, error) {
 	}
 	text := string(all[len(all)-1][1])
 	rate, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(rate > 0) || rate > 1e18 {
-		return 0, fmt.Errorf("--throughput %q: its group is %q, which is no rate above 0: %w", m.rate, text, collector.ErrTarget)
+	if err != nil || !(rate >= 1e-9) || rate > 1e18 { // what fits into nanoseconds, both ways
+		return 0, fmt.Errorf("--throughput %q: its group is %q, which is no rate from 1e-9 to 1e18: %w", m.rate, text, collector.ErrTarget)
 	}
 	return rate, nil
 }
@@ -209,5 +209,9 @@ func (m *measurement) recordOne(ctx context.Context, p scaling.Point, path strin
 	if err != nil {
 		return nil, err
 	}
-	return analyze.StepLimits(tl.Report()), nil
+	report := tl.Report()
+	if lost := report.Recording.LostEvents; lost > 0 {
+		m.skip(fmt.Sprintf("part of the waits at %v", p), fmt.Sprintf("%d events were lost while it was recorded", lost))
+	}
+	return analyze.StepLimits(report), nil
 }
