@@ -76,7 +76,7 @@ func (l *ladder) amdahl(row *SeriesRow, samples []sample) *fitted {
 		return nil
 	}
 	row.Amdahl = &Fit{Sigma: f.interval(sigma, 0, 1), law: f.law, MisfitShare: f.misfit(amdahl, samples)}
-	if s := row.Amdahl.Sigma; s.Value > 0 {
+	if s := row.Amdahl.Sigma; s.Value > nothing {
 		limit := inverse(s)
 		row.Amdahl.Limit = &limit
 	}
