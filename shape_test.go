@@ -24,12 +24,13 @@ var mayImport = map[string][]string{
 	"probes":            {"internal/cpython"},
 	"collector":         {"probes", "internal/cpython", "internal/trace", "internal/safefile"},
 	"analyze":           {"internal/trace"},
-	"viewer":            {"analyze", "internal/trace"},
-	"cmd/gilscope":      {"collector", "probes", "analyze", "viewer", "internal/cpython", "internal/safefile", "internal/trace"},
+	"internal/scaling":  {"analyze"},
+	"viewer":            {"analyze", "internal/scaling", "internal/trace"},
+	"cmd/gilscope":      {"collector", "probes", "analyze", "internal/scaling", "viewer", "internal/cpython", "internal/safefile", "internal/trace"},
 }
 
 // noEBPF are the packages that must work without a kernel.
-var noEBPF = []string{"internal/trace", "internal/cpython", "internal/safefile", "analyze", "viewer"}
+var noEBPF = []string{"internal/trace", "internal/cpython", "internal/safefile", "analyze", "internal/scaling", "viewer"}
 
 // Packages that only tests and the build use may use what they need. That the
 // program itself does not use them follows from the table.

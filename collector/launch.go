@@ -44,7 +44,7 @@ func (s *session) launch(ctx context.Context) (*launched, error) {
 	if err := asInvokingUser(cmd); err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := onCPUs(s.o.CPUs, cmd.Start); err != nil {
 		return nil, fmt.Errorf("launch %s: %w", s.o.Command[0], err)
 	}
 	l := &launched{cmd: cmd, gate: write, done: make(chan struct{})}

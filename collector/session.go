@@ -19,6 +19,7 @@ import (
 type Options struct {
 	PIDs         []int
 	Command      []string // started and recorded, instead of PIDs
+	CPUs         []int    // that the command may use; nil: all that we may
 	Duration     time.Duration
 	Output       string
 	Detail       probes.Detail

@@ -71,7 +71,7 @@ func exitCode(err error) int {
 		return exitBreached
 	case errors.As(err, &usage), errors.Is(err, viewer.ErrDetail):
 		return exitUsage
-	case errors.Is(err, errInconclusive):
+	case errors.Is(err, errInconclusive), errors.Is(err, errNoRound):
 		return exitInconclusive
 	case errors.As(err, &io), errors.Is(err, collector.ErrOutput), errors.Is(err, safefile.ErrRefused),
 		errors.Is(err, trace.ErrNotTrace), errors.Is(err, trace.ErrForeign), errors.Is(err, trace.ErrTooBig):

@@ -40,6 +40,7 @@ type recordOptions struct {
 	force        bool
 	debuginfod   bool
 	verbose      bool
+	cpus         []int
 	command      []string
 }
 
@@ -92,6 +93,7 @@ that goes on at the begin of the kept time begins there in the trace, or at its 
 	f.BoolVar(&o.noCallstacks, "no-event-callstacks", false, "leave callstacks out of slices, for Perfetto before v53")
 	f.BoolVar(&o.force, "force", false, "record a process that is stopped or being traced")
 	f.BoolVar(&o.debuginfod, "debuginfod", false, "fetch symbols of the interpreter from the servers in DEBUGINFOD_URLS")
+	f.IntSliceVar(&o.cpus, "cpus", nil, "CPUs that the command may use, such as 0,1 (default: all)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say which backend and which sites are used")
 	return cmd
 }
@@ -102,6 +104,8 @@ func (o *recordOptions) check() error {
 		return usageErrorf("nothing to record: give -p PID, --name NAME, or a command after --")
 	case (len(o.pids) > 0 || o.name != "") && len(o.command) > 0:
 		return usageErrorf("-p, --name and a command exclude each other: record running processes, or a command")
+	case len(o.cpus) > 0 && len(o.command) == 0:
+		return usageErrorf("--cpus goes with a command: a running process keeps the CPUs that it has")
 	case o.detail != string(probes.Auto) && o.detail != string(probes.Waits) && o.detail != string(probes.Full):
 		return usageErrorf("--detail %q is not known: use auto, waits or full", o.detail)
 	case o.hz < 0 || o.hz > 1000:
@@ -139,7 +143,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 	defer stop()
 	flight := o.flight.options()
 	sum, err := collector.Record(ctx, collector.Options{
-		PIDs: pids, Follow: o.follow, Command: o.command, Duration: o.duration, Output: o.output,
+		PIDs: pids, Follow: o.follow, Command: o.command, CPUs: o.cpus, Duration: o.duration, Output: o.output,
 		Block: o.block, NoLoops: o.noLoops, Detail: probes.Detail(o.detail), Backend: probes.Backend(o.backend),
 		SampleHz: o.hz, RingBytes: o.flight.ringMiB << 20, MaxBytes: o.flight.bytes, Flight: flight, MaxOverhead: o.overhead, NoCallstacks: o.noCallstacks,
 		RedactPaths: o.redactPaths, Force: o.force, Debuginfod: o.debuginfod, Verbose: o.verbose, Version: version, Words: words,
@@ -148,7 +152,7 @@ func (o *recordOptions) run(ctx context.Context, words io.Writer) error {
 		return fmt.Errorf("record: %w", err)
 	}
 	o.summarise(words, sum)
-	return passThrough(sum)
+	return passThrough(sum.Command)
 }
 
 // targets are the running processes to record, each once.
@@ -183,9 +187,8 @@ type commandError struct{ code int }
 
 func (e *commandError) Error() string { return fmt.Sprintf("the command ended with code %d", e.code) }
 
-// passThrough returns how the launched command failed, if it did.
-func passThrough(sum collector.Summary) error {
-	st := sum.Command
+// passThrough returns how a launched command failed, if it did; nil: none was launched.
+func passThrough(st *os.ProcessState) error {
 	if st == nil || st.Success() {
 		return nil
 	}

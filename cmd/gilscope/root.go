@@ -27,7 +27,8 @@ works on the trace alone, as any user, on any machine.
 		Example: `  sudo gilscope record -p 4242 -d 10s -o slow.pftrace
   gilscope report slow.pftrace
   gilscope check slow.pftrace --assert 'gil.wait.p99<5ms'
-  gilscope view slow.pftrace`,
+  gilscope view slow.pftrace
+  gilscope scale -- python3 work.py --threads {n}`,
 		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
@@ -38,7 +39,7 @@ works on the trace alone, as any user, on any machine.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("%w; see: %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRecord(), newStub(), newDoctor(), newReport(), newCheck(), newExport(), newView(), newVersion())
+	root.AddCommand(newRecord(), newStub(), newDoctor(), newReport(), newCheck(), newExport(), newView(), newScale(), newVersion())
 	return root
 }
 
