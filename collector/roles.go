@@ -52,7 +52,7 @@ func aboutFrame(c *cpython.Code) frameAbout {
 	case in("asyncio/events.py") && function == "_run", in("asyncio/runners.py") && function == "run",
 		in("asyncio/tasks.py") && function == "factory": // of eager tasks, which begin within another
 		a.role |= roleRunner
-	case in("asyncio/base_events.py") && strings.HasPrefix(function, "run_"):
+	case in("asyncio/base_events.py") && (function == "run_forever" || function == "run_until_complete"): // run_in_executor is called by what the loop runs
 		a.role |= roleRunner
 	case in("trio/_core/_run.py"):
 		a.role |= roleTrio | roleRunner
