@@ -279,13 +279,7 @@ func TestSites(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStacks(nil, trace.NewWriter(&bytes.Buffer{}, trace.WriterOptions{}), nil)
-			var k known
-			for i, code := range append(c.above, loop...) {
-				id := s.w.Frame(trace.Frame{Function: s.w.String(code.Function), File: s.w.String(code.File), Line: int32(i + 1)})
-				s.about[id] = aboutFrame(&code)
-				k.frames = append(k.frames, id)
-				k.roles |= s.about[id].role
-			}
+			k := s.stackOf(append(c.above, loop...))
 			if k.roles&roleRunOnce == 0 {
 				t.Error("it is not seen to be a loop's stack")
 			}
