@@ -83,7 +83,7 @@ func (m *module) tasks() (t Tasks, ok bool) {
 	t.known = isTask < maxAsyncioOffset && isTask%8 == 4
 	t.task = taskLayout{
 		// What the table leaves out lies before what it has (FutureObj_HEAD, TaskObj): checked on 3.14.10 and 3.15.2.
-		state: uint32(isTask) - 4, waiter: at(asyncioTaskCoro) - 8,
+		state: uint32(isTask) - 4, logTB: uint32(isTask) + 2, waiter: at(asyncioTaskCoro) - 8,
 		coro: at(asyncioTaskCoro), name: at(asyncioTaskName), size: at(0),
 		linked: true, node: at(asyncioTaskNode), interpHead: at(asyncioInterp), threadHead: at(asyncioThread), runningLoop: at(asyncioLoop),
 	}
