@@ -34,6 +34,7 @@ type TasksRow struct {
 	PendingBegin *int64      `json:"pending_begin"` // when the loop was found
 	NewMin       *int64      `json:"new_min"`       // of the pending ones, so many at least were not at the begin,
 	GoneMin      *int64      `json:"gone_min"`      // and so many of those at the begin are not any more; what came and went between is in neither
+	MadeUnnamed  *int64      `json:"made_unnamed"`  // exactly so many tasks without a name of their own were made since the begin, by all loops of the process; null: not known, as before CPython 3.12
 	Unknown      *string     `json:"unknown"`       // why there are no numbers
 	Places       []TaskPlace `json:"places"`        // where they stand, most tasks first
 	Failed       *int64      `json:"failed"`        // done, with an exception that nobody has asked for; null: not known, as from CPython 3.14 on
@@ -78,7 +79,7 @@ func (row *LoopRow) tasks(n *trace.Note) {
 	if row.Tasks = t; !ok {
 		return
 	}
-	t.Pending, t.Running, t.Ready, t.NewMin, t.GoneMin = &pending, get("running"), get("ready"), get("new"), get("gone")
+	t.Pending, t.Running, t.Ready, t.NewMin, t.GoneMin, t.MadeUnnamed = &pending, get("running"), get("ready"), get("new"), get("gone"), get("made")
 	if t.Running != nil && t.Ready != nil {
 		waiting := pending - *t.Running - *t.Ready
 		t.Waiting = &waiting

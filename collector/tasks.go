@@ -38,6 +38,7 @@ type loopTasks struct {
 	kept  bool            // its loop is asyncio's or uvloop's, whose tasks are asyncio's
 	met   bool            // they were read once,
 	begun map[taskID]bool // and which they were; nil: not known
+	made  *uint64         // how many tasks without a name the process had made then; nil: not known
 }
 
 // tellNewTasks reads the tasks of loops that were found since the last call, of one
@@ -100,8 +101,12 @@ func (s *session) tellTasks(p *process, threads []*thread, when string, within t
 	if errors.Is(err, cpython.ErrGone) {
 		return // what it was doing is no state that it ended in
 	}
+	made := p.tasksMade()
 	at := now()
 	for _, t := range threads {
+		if when == tasksBegin {
+			t.tasks.made = made
+		}
 		if err != nil {
 			s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: []trace.Arg{
 				{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: when}, {Key: "unknown", Text: err.Error()}}})
@@ -117,15 +122,23 @@ func (s *session) tellTasks(p *process, threads []*thread, when string, within t
 				own = append(own, task)
 			}
 		}
-		s.tellLoopTasks(p, t, own, when, at)
+		s.tellLoopTasks(p, t, own, when, at, made)
 		if when == tasksEnd && p.tasks.KeepsFailed() {
 			s.tellFailed(p, t, failed, at+1)
 		}
 	}
 }
 
+// tasksMade is how many tasks without a name the process has made; nil: it is not known.
+func (p *process) tasksMade() *uint64 {
+	if n, ok := p.py.UnnamedTasks(); ok {
+		return &n
+	}
+	return nil
+}
+
 // tellLoopTasks tells the tasks of one loop.
-func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, when string, at trace.Time) {
+func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, when string, at trace.Time, made *uint64) {
 	phases := map[cpython.TaskPhase]int64{}
 	ids := make(map[taskID]bool, len(tasks))
 	for i := range tasks {
@@ -149,6 +162,9 @@ func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, whe
 			}
 		}
 		args = append(args, trace.Arg{Key: "new", Num: came}, trace.Arg{Key: "gone", Num: gone})
+	}
+	if before := t.tasks.made; when == tasksEnd && made != nil && before != nil && *made >= *before {
+		args = append(args, trace.Arg{Key: "made", Num: int64(*made - *before)})
 	}
 	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: args})
 	if when == tasksBegin {

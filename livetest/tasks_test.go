@@ -115,6 +115,9 @@ func TestTasks(t *testing.T) {
 			if begin != truth.Loops[0].Pending-3 || came != 7 || gone != 4 {
 				t.Errorf("%d pending at the begin, %d new, %d gone; want %d, 7 and 4", begin, came, gone, truth.Loops[0].Pending-3)
 			}
+			if made := number(got.MadeUnnamed); in.Minor >= 12 && made != 7+1000 || in.Minor < 12 && made != -1 {
+				t.Errorf("%d tasks were made, want 1007, or from before 3.12 nothing", made)
+			}
 			titles := ""
 			for _, f := range rec.report.Findings {
 				titles += f.Title + "\n"

@@ -63,6 +63,9 @@ func tasksLine(t *analyze.TasksRow) string {
 	if t.PendingBegin != nil {
 		s += fmt.Sprintf("; %d at the begin", *t.PendingBegin)
 	}
+	if t.MadeUnnamed != nil {
+		s += fmt.Sprintf(", %d made since", *t.MadeUnnamed)
+	}
 	return s
 }
 
