@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gilscope/internal/trace"
 )
@@ -11,7 +12,7 @@ import (
 var tasksAnalyzer = Analyzer{
 	Name: "loop.tasks",
 	Doc: "Tasks of a loop that were not done when the recording ended, and what they awaited: many at one line, or many more than at the " +
-		"begin. Waiting costs no time of the thread, so there is no cost.",
+		"begin; and those that failed unheard. Waiting costs no time of the thread, so there is no cost.",
 	Run: runTasks,
 }
 
@@ -33,9 +34,15 @@ type TasksRow struct {
 	PendingBegin *int64      `json:"pending_begin"` // when the loop was found
 	NewMin       *int64      `json:"new_min"`       // of the pending ones, so many at least were not at the begin,
 	GoneMin      *int64      `json:"gone_min"`      // and so many of those at the begin are not any more; what came and went between is in neither
+	MadeUnnamed  *int64      `json:"made_unnamed"`  // exactly so many tasks without a name of their own were made since the begin, by all loops of the process; null: not known, as before CPython 3.12
 	Unknown      *string     `json:"unknown"`       // why there are no numbers
 	Places       []TaskPlace `json:"places"`        // where they stand, most tasks first
+	Failed       *int64      `json:"failed"`        // done, with an exception that nobody has asked for; null: not known, as from CPython 3.14 on
+	Raised       []string    `json:"raised"`        // classes of these exceptions, not always all
+	FailedPlaces []TaskPlace `json:"failed_places"` // where they were raised, as tracebacks have it
 	Elsewhere    *int64      `json:"elsewhere"`     // tasks that stand in none of the places, and do not run: more places than are told, or no function of Python
+
+	failedAt int64
 }
 
 // TaskPlace is a chain of awaits in which tasks stand.
@@ -56,17 +63,23 @@ func (row *LoopRow) tasks(n *trace.Note) {
 		}
 		return
 	}
-	t := &TasksRow{AtNS: int64(n.Time), Unknown: known(text(*n, "unknown")), Places: []TaskPlace{}, PendingBegin: row.tasksBegin}
-	if row.Tasks = t; !ok {
-		return
-	}
 	get := func(key string) *int64 {
 		if v, ok := number(*n, key); ok {
 			return &v
 		}
 		return nil
 	}
-	t.Pending, t.Running, t.Ready, t.NewMin, t.GoneMin = &pending, get("running"), get("ready"), get("new"), get("gone")
+	if text(*n, "at") == "failed" {
+		if t := row.Tasks; t != nil {
+			t.Failed, t.Raised, t.failedAt = get("failed"), strings.Fields(text(*n, "raised")), int64(n.Time)
+		}
+		return
+	}
+	t := &TasksRow{AtNS: int64(n.Time), Unknown: known(text(*n, "unknown")), Places: []TaskPlace{}, Raised: []string{}, FailedPlaces: []TaskPlace{}, PendingBegin: row.tasksBegin}
+	if row.Tasks = t; !ok {
+		return
+	}
+	t.Pending, t.Running, t.Ready, t.NewMin, t.GoneMin, t.MadeUnnamed = &pending, get("running"), get("ready"), get("new"), get("gone"), get("made")
 	if t.Running != nil && t.Ready != nil {
 		waiting := pending - *t.Running - *t.Ready
 		t.Waiting = &waiting
@@ -75,7 +88,15 @@ func (row *LoopRow) tasks(n *trace.Note) {
 
 // tasksAt takes in where tasks of a loop stand; the note has come before.
 func (row *LoopRow) tasksAt(t *trace.Trace, e *trace.Event) {
-	if row.Tasks == nil || row.Tasks.AtNS != int64(e.Time) || row.Tasks.Pending == nil || int(e.Stack) >= len(t.Stacks) {
+	if row.Tasks == nil || row.Tasks.Pending == nil || int(e.Stack) >= len(t.Stacks) {
+		return
+	}
+	places := &row.Tasks.Places
+	switch int64(e.Time) {
+	case row.Tasks.AtNS:
+	case row.Tasks.failedAt:
+		places = &row.Tasks.FailedPlaces
+	default:
 		return
 	}
 	place := TaskPlace{Tasks: e.Arg, Awaits: []SiteRow{}}
@@ -91,7 +112,7 @@ func (row *LoopRow) tasksAt(t *trace.Trace, e *trace.Event) {
 		place.Awaits = append(place.Awaits, site)
 	}
 	slices.Reverse(place.Awaits)
-	row.Tasks.Places = append(row.Tasks.Places, place)
+	*places = append(*places, place)
 }
 
 // finish sums up.
@@ -105,6 +126,7 @@ func (t *TasksRow) finish() {
 	}
 	t.Elsewhere = &left
 	slices.SortStableFunc(t.Places, func(x, y TaskPlace) int { return cmp.Compare(y.Tasks, x.Tasks) })
+	slices.SortStableFunc(t.FailedPlaces, func(x, y TaskPlace) int { return cmp.Compare(y.Tasks, x.Tasks) })
 }
 
 // lines sums up places by the line of the program in which they are: below it the
@@ -149,6 +171,9 @@ func runTasks(_ *Timeline, r *Report) {
 			}
 			found = append(found, f)
 		}
+		if t.Failed != nil && *t.Failed > 0 {
+			found = append(found, t.failedFinding(row))
+		}
 		for _, p := range lines {
 			if p.Tasks >= tasksMany {
 				found = append(found, p.finding(row))
@@ -156,6 +181,29 @@ func runTasks(_ *Timeline, r *Report) {
 		}
 		r.find(found)
 	}
+}
+
+// failedFinding says that tasks failed, and nobody knows.
+func (t *TasksRow) failedFinding(row *LoopRow) Finding {
+	pid, tid := row.PID, row.TID
+	f := Finding{Rule: "loop.failed_tasks", Severity: Warning, PID: &pid, TID: &tid,
+		Title:    fmt.Sprintf("%d tasks of the %s loop failed, and nobody has asked for the exception", *t.Failed, row.Kind),
+		Evidence: "found when the recording ended, done and still kept",
+		Advice: "Await the tasks, or start them in an asyncio.TaskGroup. asyncio logs such an exception only when the task is destroyed: " +
+			"what keeps a task and never looks at it hides its failure."}
+	if *t.Failed == 1 {
+		f.Title = fmt.Sprintf("a task of the %s loop failed, and nobody has asked for the exception", row.Kind)
+	}
+	if len(t.Raised) > 0 {
+		f.Evidence += "; raised: " + strings.Join(t.Raised, ", ")
+	}
+	if len(t.FailedPlaces) > 0 {
+		if p := t.FailedPlaces[0]; p.Site != nil {
+			f.Site = p.Site
+			f.Title += ": " + siteText(p.Site)
+		}
+	}
+	return f
 }
 
 // finding says that many tasks are at one place.

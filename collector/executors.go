@@ -13,6 +13,8 @@ type executor struct {
 	number  uint16
 	kind    string
 	is      cpython.Executor
+	pool    cpython.ProcessPool // of worker processes, if it is the only one of its process and that is recorded
+	sought  trace.Time          // when the pool was last looked for
 	members map[*thread]bool
 	counts  [workerInDNS + 1]int // of members by state
 	workers waiterCount
@@ -97,7 +99,7 @@ func (d *dispatcher) newExecutor(p *process, t *thread, is cpython.Executor, at 
 
 // noteExecutor describes an executor in the trace.
 func (d *dispatcher) noteExecutor(e *executor, at trace.Time) {
-	args := []trace.Arg{{Key: "executor", Num: int64(e.number)}, {Key: "kind", Text: e.kind}, {Key: "queue", Num: bit(e.is.Queue != 0)}}
+	args := []trace.Arg{{Key: "executor", Num: int64(e.number)}, {Key: "kind", Text: e.kind}, {Key: "queue", Num: bit(e.hasQueue())}}
 	if e.is.Prefix != "" {
 		args = append(args, trace.Arg{Key: "name", Text: e.is.Prefix})
 	}
@@ -106,6 +108,9 @@ func (d *dispatcher) noteExecutor(e *executor, at trace.Time) {
 	}
 	d.w.Note(trace.Note{Time: at, PID: e.proc.pid, Name: trace.NoteExecutor, Args: args})
 }
+
+// hasQueue says whether the jobs that wait can be looked at.
+func (e *executor) hasQueue() bool { return e.is.Queue != 0 || e.pool.Addr != 0 }
 
 // changes takes in that a worker's state changes.
 func (e *executor) changes(at trace.Time, from, to workerState) {

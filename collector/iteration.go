@@ -126,7 +126,10 @@ func (it *iteration) runsAgain(at, woken trace.Time) {
 func (d *dispatcher) loopSampled(p *process, t *thread, r probes.Record, stack trace.StackID) {
 	k := p.stacks.lookup(r.Own)
 	if t.loop == nil && k.roles&(roleRunOnce|roleTrio) != 0 {
-		d.mayBeLoop(p, t, 0, 0, k) // its next wait tells the rest
+		// Its next wait tells the rest, but only that of epoll: others are known from a sleep on.
+		if t.inLoop++; t.inLoop&(t.inLoop-1) == 0 && d.loops.epoll(p) {
+			d.mayBeLoop(p, t, 0, 0, k)
+		}
 		return
 	}
 	if r.At == nil || t.loop == nil {

@@ -34,7 +34,8 @@ type loopWatch struct {
 	watch  func(p *process, t *thread, nr, fd int32) bool // false: it cannot be
 	state  func(tid int32) (probes.Loop, bool)
 	forget func(tid int32)
-	block  trace.Time // from here on an iteration is a block
+	epoll  func(p *process) bool // whether a loop of the process may wait by epoll
+	block  trace.Time            // from here on an iteration is a block
 }
 
 func (s *session) loopWatch() loopWatch {
@@ -42,7 +43,7 @@ func (s *session) loopWatch() loopWatch {
 	if block == 0 {
 		block = trace.Time(defaultBlock)
 	}
-	return loopWatch{s.watchLoop, s.probes.Loop, s.probes.ForgetLoop, block}
+	return loopWatch{s.watchLoop, s.probes.Loop, s.probes.ForgetLoop, (*process).waitsByEpoll, block}
 }
 
 // defaultBlock is the default of Options.Block; the probes have the same.
@@ -143,6 +144,26 @@ func (p *process) kindOf(all role, nr int32) string {
 	return ""
 }
 
+// waitsByEpoll says whether some loop of the process may wait by epoll: it has an instance of it open.
+func (p *process) waitsByEpoll() bool {
+	dir := fmt.Sprintf("/proc/%d/fd", p.pid)
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(maxFiles)
+	for _, name := range names {
+		if to, err := os.Readlink(dir + "/" + name); err == nil && to == "anon_inode:[eventpoll]" {
+			return true
+		}
+	}
+	return false
+}
+
+// maxFiles bounds the files that are looked at for an epoll instance; a loop opens its own early.
+const maxFiles = 256
+
 func (p *process) hasUvloop() bool {
 	if p.py == nil {
 		return false
@@ -165,7 +186,11 @@ func (d *dispatcher) mayBeLoop(p *process, t *thread, nr, fd int32, k known) {
 	if p.py != nil && nr == probes.NREpollPwait && !p.hasUvloop() && p.py.Refresh() != nil {
 		return
 	}
-	if kind := p.kindOf(k.roles, nr); kind != "" && d.loops.watch(p, t, nr, fd) {
+	kind := p.kindOf(k.roles, nr)
+	if kind == loopAsyncio && nr != 0 && !probes.IsEpoll(nr) && !p.stacks.ownWait(k) {
+		return // what the loop runs waits, by a call that may not be the loop's; epoll's tell which it is
+	}
+	if kind != "" && d.loops.watch(p, t, nr, fd) {
 		t.loop = &loop{nr: nr}
 		if nr != 0 {
 			t.loop.caller = p.stacks.caller(k)

@@ -275,17 +275,13 @@ func TestSites(t *testing.T) {
 		{"only the standard library", []cpython.Code{{Function: "collect", File: lib + "weakref.py"}}, "collect", ""},
 		{"frozen", []cpython.Code{{Function: "_find", File: "<frozen importlib._bootstrap>"}, {Function: "load", File: "/app/plugins.py"}}, "load", ""},
 		{"plain callback that runs a coroutine by hand", []cpython.Code{{Function: "step", File: "/app/web.py", Coroutine: true}, {Function: "tick", File: "/app/web.py"}}, "step", ""},
+		{"a thread that starts for an executor", []cpython.Code{{Function: "Thread.start", File: lib + "threading.py"}, {Function: "BaseEventLoop.run_in_executor", File: lib + "asyncio/base_events.py"},
+			{Function: "handle", File: "/app/web.py", Coroutine: true}}, "handle", "handle"},
 		{"a task of pure Python", []cpython.Code{{Function: "handle", File: "/app/web.py", Coroutine: true}, {Function: "Task.__step", File: lib + "asyncio/tasks.py"}}, "handle", "handle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStacks(nil, trace.NewWriter(&bytes.Buffer{}, trace.WriterOptions{}), nil)
-			var k known
-			for i, code := range append(c.above, loop...) {
-				id := s.w.Frame(trace.Frame{Function: s.w.String(code.Function), File: s.w.String(code.File), Line: int32(i + 1)})
-				s.about[id] = aboutFrame(&code)
-				k.frames = append(k.frames, id)
-				k.roles |= s.about[id].role
-			}
+			k := s.stackOf(append(c.above, loop...))
 			if k.roles&roleRunOnce == 0 {
 				t.Error("it is not seen to be a loop's stack")
 			}

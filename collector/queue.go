@@ -3,6 +3,7 @@ package collector
 import (
 	"slices"
 
+	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 )
 
@@ -104,7 +105,7 @@ func (p *process) pressed() bool {
 		return true
 	}
 	for _, e := range p.executors {
-		if e.queue.depth > 0 || e.full != 0 && e.is.Queue != 0 {
+		if e.queue.depth > 0 || e.full != 0 && e.hasQueue() {
 			return true
 		}
 	}
@@ -118,12 +119,49 @@ func (s *session) lookAtQueues(p *process) {
 		return
 	}
 	for _, e := range p.executors {
-		if e.is.Queue == 0 {
+		at := now()
+		s.seekPool(p, e, at)
+		if !e.hasQueue() {
 			continue
 		}
-		at := now()
-		if depth, first, err := p.py.QueuedJobs(e.is.Queue, maxQueuedJobs); err == nil && at > e.queue.looked {
-			e.queue.look(e.emit, at, depth, first, e.full)
+		full := e.full
+		var depth int
+		var first []uint64
+		var err error
+		if e.pool.Addr != 0 {
+			full = 0 // jobs reach worker processes by way of a thread and a pipe, so some wait before all have one
+			depth, first, err = p.py.WaitingJobs(e.pool, maxQueuedJobs)
+		} else {
+			depth, first, err = p.py.QueuedJobs(e.is.Queue, maxQueuedJobs)
+		}
+		if err == nil && at > e.queue.looked {
+			e.queue.look(e.emit, at, depth, first, full)
 		}
 	}
+}
+
+// seekEvery is how often the pool of worker processes is looked for: there may come a second one.
+const seekEvery = trace.Time(250e6)
+
+// seekPool finds out whose jobs the worker processes do that a process started. Those of
+// several pools cannot be told apart, so then none is looked at.
+func (s *session) seekPool(p *process, e *executor, at trace.Time) {
+	if e.kind != executorProcesses || e.proc != p || at < e.sought+seekEvery {
+		return
+	}
+	e.sought = at
+	pools, err := p.py.ProcessPools()
+	if err != nil {
+		return
+	}
+	var one cpython.ProcessPool
+	if len(pools) == 1 {
+		one = pools[0]
+	}
+	if one == e.pool {
+		return
+	}
+	e.queue.ends(e.emit, at)
+	e.pool, e.is.Max, e.full = one, one.Max, 0
+	s.d.noteExecutor(e, at)
 }

@@ -26,7 +26,7 @@ const (
 	roleProcessWorker                  // of a ProcessPoolExecutor (concurrent/futures/process.py, _process_worker)
 	rolePoolWorker                     // of a multiprocessing.Pool (multiprocessing/pool.py, worker)
 	roleQueueGet                       // waits for something from a queue (queue.py, multiprocessing/queues.py, get)
-	roleSelector                       // waits for events on behalf of who calls it (selectors.py; the hubs of gevent and eventlet, Twisted's reactors)
+	roleSelector                       // waits for events on behalf of who calls it (selectors.py; trio's epoll; the hubs of gevent and eventlet, Twisted's reactors)
 )
 
 // frameAbout is what is known of a frame beside its name and line.
@@ -52,8 +52,10 @@ func aboutFrame(c *cpython.Code) frameAbout {
 	case in("asyncio/events.py") && function == "_run", in("asyncio/runners.py") && function == "run",
 		in("asyncio/tasks.py") && function == "factory": // of eager tasks, which begin within another
 		a.role |= roleRunner
-	case in("asyncio/base_events.py") && strings.HasPrefix(function, "run_"):
+	case in("asyncio/base_events.py") && (function == "run_forever" || function == "run_until_complete"): // run_in_executor is called by what the loop runs
 		a.role |= roleRunner
+	case strings.Contains(c.File, "trio/_core/_io_"):
+		a.role |= roleSelector
 	case in("trio/_core/_run.py"):
 		a.role |= roleTrio | roleRunner
 	case in("/selectors.py"), strings.Contains(c.File, "/gevent/"), strings.Contains(c.File, "/eventlet/hubs/"), strings.Contains(c.File, "/twisted/internet/"):
@@ -161,6 +163,13 @@ func (s *stacks) caller(k known) uint64 {
 		}
 	}
 	return 0
+}
+
+// ownWait says of a stack of asyncio that what lies on top is the loop's own wait,
+// not one within what it runs.
+func (s *stacks) ownWait(k known) bool {
+	above := s.above(k)
+	return above < len(k.frames) && s.about[k.frames[above]].role&roleRunOnce != 0
 }
 
 // shows says whether a function is in a stack, as far as the stack goes.

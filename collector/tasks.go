@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"gilscope/internal/cpython"
@@ -25,6 +26,8 @@ const maxTaskPlaces = 200
 const (
 	tasksBegin = "begin"
 	tasksEnd   = "end"
+
+	tasksFailed = "failed" // the end, too: what is told is of those that failed
 )
 
 // taskID tells a task from others, also from most of those that come to lie where it was.
@@ -35,6 +38,7 @@ type loopTasks struct {
 	kept  bool            // its loop is asyncio's or uvloop's, whose tasks are asyncio's
 	met   bool            // they were read once,
 	begun map[taskID]bool // and which they were; nil: not known
+	made  *uint64         // how many tasks without a name the process had made then; nil: not known
 }
 
 // tellNewTasks reads the tasks of loops that were found since the last call, of one
@@ -97,25 +101,44 @@ func (s *session) tellTasks(p *process, threads []*thread, when string, within t
 	if errors.Is(err, cpython.ErrGone) {
 		return // what it was doing is no state that it ended in
 	}
+	made := p.tasksMade()
 	at := now()
 	for _, t := range threads {
+		if when == tasksBegin {
+			t.tasks.made = made
+		}
 		if err != nil {
 			s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: []trace.Arg{
 				{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: when}, {Key: "unknown", Text: err.Error()}}})
 			continue
 		}
-		var own []cpython.Task
+		var own, failed []cpython.Task
 		for _, task := range tasks {
-			if runBy[task.Loop] == t.tid {
+			switch {
+			case runBy[task.Loop] != t.tid:
+			case task.Phase == cpython.TaskFailed:
+				failed = append(failed, task)
+			default:
 				own = append(own, task)
 			}
 		}
-		s.tellLoopTasks(p, t, own, when, at)
+		s.tellLoopTasks(p, t, own, when, at, made)
+		if when == tasksEnd && p.tasks.KeepsFailed() {
+			s.tellFailed(p, t, failed, at+1)
+		}
 	}
 }
 
+// tasksMade is how many tasks without a name the process has made; nil: it is not known.
+func (p *process) tasksMade() *uint64 {
+	if n, ok := p.py.UnnamedTasks(); ok {
+		return &n
+	}
+	return nil
+}
+
 // tellLoopTasks tells the tasks of one loop.
-func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, when string, at trace.Time) {
+func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, when string, at trace.Time, made *uint64) {
 	phases := map[cpython.TaskPhase]int64{}
 	ids := make(map[taskID]bool, len(tasks))
 	for i := range tasks {
@@ -140,13 +163,38 @@ func (s *session) tellLoopTasks(p *process, t *thread, tasks []cpython.Task, whe
 		}
 		args = append(args, trace.Arg{Key: "new", Num: came}, trace.Arg{Key: "gone", Num: gone})
 	}
+	if before := t.tasks.made; when == tasksEnd && made != nil && before != nil && *made >= *before {
+		args = append(args, trace.Arg{Key: "made", Num: int64(*made - *before)})
+	}
 	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: args})
 	if when == tasksBegin {
 		return // the ring fills meanwhile
 	}
+	s.tellPlaces(p, t, tasks, at)
+}
+
+// tellPlaces tells where tasks of a loop stand, or where they failed.
+func (s *session) tellPlaces(p *process, t *thread, tasks []cpython.Task, at trace.Time) {
 	for _, place := range p.stacks.places(tasks) {
 		s.d.event(p, trace.Event{Time: at, Kind: trace.LoopTasks, TID: t.tid, Arg: place.tasks, Stack: place.stack, Other: int32(place.site)})
 	}
+}
+
+// maxRaised bounds the classes of exceptions that are told of one loop.
+const maxRaised = 10
+
+// tellFailed tells of tasks of a loop that ended with an exception which nobody has asked for.
+func (s *session) tellFailed(p *process, t *thread, tasks []cpython.Task, at trace.Time) {
+	var raised []string
+	for i := range tasks {
+		if name := tasks[i].Raised; name != "" && !slices.Contains(raised, name) && len(raised) < maxRaised {
+			raised = append(raised, name)
+		}
+	}
+	slices.Sort(raised)
+	s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteTasks, Args: []trace.Arg{{Key: "tid", Num: int64(t.tid)}, {Key: "at", Text: tasksFailed},
+		{Key: "failed", Num: int64(len(tasks))}, {Key: "raised", Text: strings.Join(raised, " ")}}})
+	s.tellPlaces(p, t, tasks, at)
 }
 
 // taskPlace is where some tasks stand.

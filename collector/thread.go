@@ -20,6 +20,7 @@ type thread struct {
 	since    trace.Time // detail full: since when
 	tasks    loopTasks
 	loop     *loop      // nil: it is no event loop
+	inLoop   uint32     // CPU samples in a loop that is not watched
 	worker   *worker    // nil: it works for no executor
 	looks    int        // at its stack, see findWorkers
 	born     trace.Time // 0: before the recording

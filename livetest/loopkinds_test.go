@@ -3,6 +3,7 @@ package livetest
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,14 +11,34 @@ import (
 	"gilscope/internal/testpy"
 )
 
-// startLoops starts a program of testdata/loops.
+// startLoops starts a program of testdata/loops, which may have arguments.
 func startLoops(t testing.TB, in testpy.Interpreter, program string) *testpy.Proc {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", program+".py"))
+	name, args, _ := strings.Cut(program, " ")
+	script, err := filepath.Abs(filepath.Join("..", "testdata", "loops", name+".py"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testpy.StartScript(t, in, script)
+	return testpy.StartScript(t, in, script, strings.Fields(args)...)
+}
+
+// TestLoopKinds: blocks of loops that wait by other calls than epoll's, and of trio's.
+func TestLoopKinds(t *testing.T) {
+	packages := testpy.Need(t, "pyenv-3.12")
+	packages.Env = append(slices.Clone(packages.Env), "PYTHONPATH="+testpy.AsyncServers(t))
+	for kind, in := range map[string][]testpy.Interpreter{
+		"select": testpy.Some(t, "pyenv-3.11", "debian-3.15"), "poll": testpy.Some(t, "pyenv-3.13"), "trio": {packages},
+	} {
+		for _, in := range in {
+			t.Run(kind+"/"+in.Name, steady(func(t testing.TB) {
+				l := recordLoop(t, in, "kinds "+kind, "2500ms")
+				l.checkBlocks(t)
+				if len(l.loop.Blocks) < 6 {
+					t.Errorf("only %d blocks were recorded", len(l.loop.Blocks))
+				}
+			}))
+		}
+	}
 }
 
 // TestNoLoops: who waits for one answer at a time is no loop; and on request nobody is.

@@ -3,8 +3,10 @@ package livetest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +22,7 @@ type tasksTruth struct {
 		Pending int64
 		Running int64
 		Places  map[string]int64 // "function:line" of what is awaited, outermost first
+		Failed  map[string]int64 // likewise, where tasks raised exceptions that nobody has asked for
 	}
 }
 
@@ -112,6 +115,9 @@ func TestTasks(t *testing.T) {
 			if begin != truth.Loops[0].Pending-3 || came != 7 || gone != 4 {
 				t.Errorf("%d pending at the begin, %d new, %d gone; want %d, 7 and 4", begin, came, gone, truth.Loops[0].Pending-3)
 			}
+			if made := number(got.MadeUnnamed); in.Minor >= 12 && made != 7+1000 || in.Minor < 12 && made != -1 {
+				t.Errorf("%d tasks were made, want 1007, or from before 3.12 nothing", made)
+			}
 			titles := ""
 			for _, f := range rec.report.Findings {
 				titles += f.Title + "\n"
@@ -131,6 +137,35 @@ func number(n *int64) int64 {
 		return -1
 	}
 	return *n
+}
+
+// TestFailedTasks: tasks that failed unheard are found, with their tracebacks, as far as asyncio knows tasks that are done.
+func TestFailedTasks(t *testing.T) {
+	for _, in := range testpy.Some(t, "pyenv-3.8", "pyenv-3.12", "debian-3.15") {
+		t.Run(in.Name, steady(func(t testing.TB) {
+			truth, loops, rec := recordTasks(t, in, "failed", false)
+			checkTasks(t, truth, loops)
+			got := loops[truth.Loops[0].TID].Tasks
+			if in.Minor >= 14 {
+				if got.Failed != nil {
+					t.Errorf("%d tasks failed; it cannot be known", *got.Failed)
+				}
+				return
+			}
+			places := map[string]int64{}
+			for _, p := range got.FailedPlaces {
+				places[placeOf(&p)] += p.Tasks
+			}
+			if !maps.Equal(places, truth.Loops[0].Failed) || number(got.Failed) != 5 || !slices.Equal(got.Raised, []string{"ValueError"}) {
+				t.Errorf("%d tasks failed by %q at %v, the program says %v", number(got.Failed), got.Raised, places, truth.Loops[0].Failed)
+			}
+			if !slices.ContainsFunc(rec.report.Findings, func(f analyze.Finding) bool {
+				return f.Rule == "loop.failed_tasks" && strings.Contains(f.Title, "parse (") && strings.Contains(f.Evidence, "ValueError")
+			}) {
+				t.Errorf("no finding says so: %+v", rec.report.Findings)
+			}
+		}))
+	}
 }
 
 // TestTasksOfLoops: tasks are those of their own loop, also of uvloop's.

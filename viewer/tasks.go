@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"fmt"
+	"strings"
 
 	"gilscope/analyze"
 )
@@ -27,6 +28,22 @@ func (p *page) tasks(r *analyze.Report, l *analyze.LoopRow, top int) {
 	if n := l.Tasks.Elsewhere; n != nil && *n > 0 {
 		p.line("    %s elsewhere", count(*n, "task"))
 	}
+	p.failed(l.Tasks, top)
+}
+
+// failed writes which tasks failed unheard.
+func (p *page) failed(t *analyze.TasksRow, top int) {
+	if t.Failed == nil || *t.Failed == 0 {
+		return
+	}
+	p.wrap("  ", fmt.Sprintf("%s failed, and nobody has asked for the exception (%s)", count(*t.Failed, "task"), strings.Join(t.Raised, ", ")))
+	for i := range t.FailedPlaces {
+		if i == top {
+			p.line("  and %s", count(int64(len(t.FailedPlaces)-i), "more place"))
+			break
+		}
+		p.wrap("    ", placeText(&t.FailedPlaces[i]))
+	}
 }
 
 // tasksLine counts the tasks; "" if they were not read.
@@ -45,6 +62,9 @@ func tasksLine(t *analyze.TasksRow) string {
 	}
 	if t.PendingBegin != nil {
 		s += fmt.Sprintf("; %d at the begin", *t.PendingBegin)
+	}
+	if t.MadeUnnamed != nil {
+		s += fmt.Sprintf(", %d made since", *t.MadeUnnamed)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ package cpython
 type taskLayout struct {
 	size                      uint32 // of the struct, which the type must bear out
 	state, waiter, coro, name uint32
+	logTB                     uint32 // the byte whose lowest bit says that nobody has asked for the exception
 
 	// From 3.14 on tasks are linked: lists in each thread state and in the interpreter.
 	linked                                    bool
@@ -15,22 +16,41 @@ type taskLayout struct {
 const (
 	taskType     = "_asyncio.Task"
 	taskLoop     = 16 // task_loop
+	taskRaised   = 48 // task_exception
 	statePending = 0  // of enum fut_state
+	stateDone    = 2  // but not cancelled
 	typeBase     = 256
 	typeSize     = 32 // tp_basicsize
 	firstField   = 16 // of objects that have but one: weakref.wr_object, coroutine_wrapper.cw_coroutine, async_generator_asend.ags_gen
 	typeHeap     = 1 << 9
 )
 
+// Errors as tasks keep them (struct PyTracebackObject; the same from 3.8 to 3.15).
+const (
+	tracebackNext  = 16
+	tracebackFrame = 24
+	tracebackLasti = 32
+	tracebackSize  = 40
+	frameInside    = 24 // of a frame object, the interpreter's frame (3.11+)
+)
+
+// tracebackAt is where an exception has its traceback (struct PyBaseExceptionObject).
+func tracebackAt(v Version) uint64 {
+	if v.series() >= 0x030b { // behind the notes
+		return 40
+	}
+	return 32
+}
+
 // taskLayouts are those of the versions that do not tell: measured with gdb's
 // "ptype /o" on builds with DWARF (3.8.18 to 3.13.0).
 var taskLayouts = map[uint32]taskLayout{
-	0x0308: {size: 144, state: 72, waiter: 104, coro: 112, name: 120},
-	0x0309: {size: 184, state: 80, waiter: 144, coro: 152, name: 160},
-	0x030a: {size: 192, state: 88, waiter: 152, coro: 160, name: 168},
-	0x030b: {size: 176, state: 88, waiter: 128, coro: 136, name: 144},
-	0x030c: {size: 176, state: 88, waiter: 128, coro: 136, name: 144},
-	0x030d: {size: 144, state: 96, waiter: 112, coro: 120, name: 128},
+	0x0308: {size: 144, state: 72, logTB: 76, waiter: 104, coro: 112, name: 120},
+	0x0309: {size: 184, state: 80, logTB: 84, waiter: 144, coro: 152, name: 160},
+	0x030a: {size: 192, state: 88, logTB: 92, waiter: 152, coro: 160, name: 168},
+	0x030b: {size: 176, state: 88, logTB: 92, waiter: 128, coro: 136, name: 144},
+	0x030c: {size: 176, state: 88, logTB: 92, waiter: 128, coro: 136, name: 144},
+	0x030d: {size: 144, state: 96, logTB: 100, waiter: 112, coro: 120, name: 128},
 }
 
 // coroutineLayout is how coroutines and generators keep their frame, and how a

@@ -22,11 +22,14 @@ var (
 	errTasksMoved = errors.New("the tasks changed each time they were read")
 )
 
-// Task is a task that is not done.
+// Task is a task that is not done, or one that ended with an exception which nobody has asked for.
 type Task struct {
 	Addr, Loop, Coro uint64
 	Phase            TaskPhase
-	Frames           []TaskFrame // outermost coroutine first; none if the task runs, or its coroutine is no function of Python
+	Frames           []TaskFrame // outermost coroutine first; none if the task runs, or its coroutine is no function of Python. Of one that failed: its traceback
+	Raised           string      // the class of the exception
+
+	exception uint64
 }
 
 // TaskFrame is where one coroutine of a task stands.
@@ -35,7 +38,7 @@ type TaskFrame struct {
 	Lasti int32
 }
 
-// TaskPhase says what a task that is not done is about.
+// TaskPhase says what a task is about.
 type TaskPhase uint8
 
 // Phases of tasks.
@@ -43,9 +46,11 @@ const (
 	TaskWaits TaskPhase = iota // for a future
 	TaskReady                  // to run, also if it never ran
 	TaskRuns
+	TaskFailed // it is done, and its exception is lost unless somebody still asks for it
 )
 
-// PendingTasks reads all tasks of the process that are not done. The process
+// PendingTasks reads all tasks of the process that are not done; with chains, those
+// that failed unheard, too, as long as something keeps them. The process
 // goes on meanwhile, so what is read counts only if a second reading found the
 // same: then it was so at the moment between the two. It tries for some time, twice at
 // least. An error says why nothing is known. Without chains, which take most of the time,
@@ -80,7 +85,7 @@ func (p *Process) PendingTasks(t Tasks, chains bool, within time.Duration) ([]Ta
 }
 
 func sameTask(a, b Task) bool {
-	return a.Addr == b.Addr && a.Loop == b.Loop && a.Coro == b.Coro && a.Phase == b.Phase && slices.Equal(a.Frames, b.Frames)
+	return a.Addr == b.Addr && a.Loop == b.Loop && a.Coro == b.Coro && a.Phase == b.Phase && a.exception == b.exception && a.Raised == b.Raised && slices.Equal(a.Frames, b.Frames)
 }
 
 // taskReader reads tasks, in few system calls for many of them: the fewer, the
@@ -174,11 +179,19 @@ func (r *taskReader) read() ([]Task, error) {
 		}
 	}
 	slices.Sort(all)
-	tasks, err := r.pending(slices.Compact(all))
+	tasks, failed, err := r.pending(slices.Compact(all))
 	if err != nil {
 		return nil, err
 	}
-	return tasks, r.follow(tasks)
+	if err := r.follow(tasks); err != nil || !r.chains {
+		return tasks, err
+	}
+	for i := range failed {
+		if err := r.raised(&failed[i], i < maxFailed); err != nil {
+			return nil, err
+		}
+	}
+	return append(tasks, failed...), nil
 }
 
 // linked appends the tasks of a list (struct llist_node: next, prev).
@@ -234,8 +247,8 @@ func (r *taskReader) set(all []uint64, set uint64) ([]uint64, error) {
 	return all, nil
 }
 
-// pending keeps, of objects that are or were tasks, the tasks that are not done.
-func (r *taskReader) pending(objects []uint64) ([]Task, error) {
+// alive keeps, of objects that are or were tasks, the tasks.
+func (r *taskReader) alive(objects []uint64) ([]uint64, error) {
 	kinds, err := r.kindsOf(objects)
 	if err != nil {
 		return nil, err
@@ -250,25 +263,36 @@ func (r *taskReader) pending(objects []uint64) ([]Task, error) {
 			return nil, errOtherTask
 		}
 	}
-	l := &r.t.task
-	size := max(l.state, l.waiter, l.coro, l.name, taskLoop) + 8
-	blocks, err := r.blocks(at, size)
+	return at, nil
+}
+
+// pending reads objects that are or were tasks, and returns the tasks that are not done, and those
+// that failed.
+func (r *taskReader) pending(objects []uint64) (tasks, failed []Task, err error) {
+	at, err := r.alive(objects)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var tasks []Task
+	l := &r.t.task
+	blocks, err := r.blocks(at, max(l.state, l.waiter, l.coro, l.name, taskLoop)+8)
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, b := range blocks {
-		if le32(b, l.state) != statePending {
+		t := Task{Addr: at[i], Loop: le64(b, taskLoop), Coro: le64(b, l.coro), Phase: TaskReady, exception: le64(b, taskRaised)}
+		switch state := le32(b, l.state); {
+		case state == stateDone && b[l.logTB]&1 != 0 && t.exception != 0:
+			t.Phase = TaskFailed
+			failed = append(failed, t)
 			continue
-		}
-		t := Task{Addr: at[i], Loop: le64(b, taskLoop), Coro: le64(b, l.coro), Phase: TaskReady}
-		if t.Coro == 0 || t.Loop == 0 { // being made, or destroyed
-			return nil, errTasksMoved
-		}
-		if le64(b, l.waiter) != 0 {
+		case state != statePending:
+			continue
+		case t.Coro == 0 || t.Loop == 0: // being made, or destroyed
+			return nil, nil, errTasksMoved
+		case le64(b, l.waiter) != 0:
 			t.Phase = TaskWaits
 		}
 		tasks = append(tasks, t)
 	}
-	return tasks, nil
+	return tasks, failed, nil
 }

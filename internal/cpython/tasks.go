@@ -83,7 +83,7 @@ func (m *module) tasks() (t Tasks, ok bool) {
 	t.known = isTask < maxAsyncioOffset && isTask%8 == 4
 	t.task = taskLayout{
 		// What the table leaves out lies before what it has (FutureObj_HEAD, TaskObj): checked on 3.14.10 and 3.15.2.
-		state: uint32(isTask) - 4, waiter: at(asyncioTaskCoro) - 8,
+		state: uint32(isTask) - 4, logTB: uint32(isTask) + 2, waiter: at(asyncioTaskCoro) - 8,
 		coro: at(asyncioTaskCoro), name: at(asyncioTaskName), size: at(0),
 		linked: true, node: at(asyncioTaskNode), interpHead: at(asyncioInterp), threadHead: at(asyncioThread), runningLoop: at(asyncioLoop),
 	}
@@ -204,17 +204,22 @@ func (p *Process) moduleAttribute(interp uint64, module, name string) (uint64, e
 	return p.lookup(dict, name)
 }
 
-// moduleDict reads the globals of a module of an interpreter; nil: it has not been imported.
-func (p *Process) moduleDict(interp uint64, module string) ([]dictEntry, error) {
+// moduleAt finds a module of an interpreter; 0: it has not been imported.
+func (p *Process) moduleAt(interp uint64, module string) (uint64, error) {
 	modules, err := p.word(interp + uint64(p.Layout.InterpModules))
 	if err != nil || modules == 0 {
-		return nil, err
+		return 0, err
 	}
 	entries, err := p.readDict(modules)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	at, err := p.lookup(entries, module)
+	return p.lookup(entries, module)
+}
+
+// moduleDict reads the globals of a module of an interpreter; nil: it has not been imported.
+func (p *Process) moduleDict(interp uint64, module string) ([]dictEntry, error) {
+	at, err := p.moduleAt(interp, module)
 	if err != nil || at == 0 {
 		return nil, err
 	}

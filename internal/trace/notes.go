@@ -65,7 +65,10 @@ const (
 	// NoteTasks counts the tasks of a loop that are not done, at one moment: tid, at (begin|end: of the recording, or when the
 	// loop was found, and when a dump is written), pending, running (0 or 1), ready (to run), and at the end, if the begin is
 	// known, new and gone (of the tasks that were pending at the end and at the begin, at least so many were not at the other).
+	// Also at the end, made: how many tasks without a name of their own all loops of the process have made since the begin.
 	// Or, instead of the numbers, unknown: the reason. Where they stand at the end is told by events of the same moment.
+	// A second one at the end (at: failed) counts those that ended with an exception which nobody has asked for (failed), as
+	// far as something keeps them, and has the classes of the exceptions (raised, by spaces). Where they were raised, events tell likewise.
 	NoteTasks = "loop tasks"
 	// NoteEnd closes a recording: reason (duration|signal|targets gone|size, or of a flight recorder's dump also
 	// SIGUSR1|trigger METRIC N ms; its counts are those of the dump's window), events, produced, stored,

@@ -23,28 +23,55 @@ def clock():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-class Clocked(selectors.EpollSelector):
-    """Notes iterations, and how long the loop was busy and idle."""
+class Iterations:
+    """Iterations of a loop, and for how long it was busy."""
 
     def __init__(self):
-        super().__init__()
         self.earliest = self.left = self.count = self.busy = 0
-        self.iterations = []
+        self.all = []
         self.began = clock()
 
-    def select(self, timeout=None):
-        enter = clock()
+    def waits(self):
+        """The loop is about to wait for events."""
+        self.enter = clock()
         if self.left:
             self.count += 1
-            self.busy += enter - self.left
-            if enter - self.earliest >= SHORTEST:
-                self.iterations.append((self.earliest, self.left, enter))
-        ready = super().select(timeout)
+            self.busy += self.enter - self.left
+            if self.enter - self.earliest >= SHORTEST:
+                self.all.append((self.earliest, self.left, self.enter))
+
+    def goes_on(self, ready, timeout_ns):
+        """The wait is over: there are events, or the timeout is."""
         self.left = clock()
-        self.earliest = enter
-        if not ready and timeout is not None and timeout > 0:
-            self.earliest = min(self.left, enter + math.ceil(timeout * 1e3) * MS)
-        return ready
+        self.earliest = self.enter
+        if not ready and timeout_ns is not None and timeout_ns > 0:
+            self.earliest = min(self.left, self.enter + timeout_ns)
+
+
+def in_ms(timeout):
+    """A timeout as epoll and poll have it."""
+    return timeout if timeout is None else math.ceil(timeout * 1e3) * MS
+
+
+def exactly(timeout):
+    return timeout if timeout is None else int(timeout * 1e9)
+
+
+def clocked(base):
+    """A selector that notes iterations."""
+    as_waited = exactly if base is selectors.SelectSelector else in_ms
+
+    class Clocked(base):
+        def __init__(self):
+            super().__init__()
+            self.iterations = Iterations()
+
+        def select(self, timeout=None):
+            self.iterations.waits()
+            ready = super().select(timeout)
+            self.iterations.goes_on(ready, as_waited(timeout))
+            return ready
+    return Clocked()
 
 
 class Truth:
@@ -65,15 +92,27 @@ truth = Truth()
 running = True
 
 
-def wait_for_end(loop):
+def wait_for_end(wake):
     global running
     sys.stdin.read()
     running = False
-    loop.call_soon_threadsafe(int)
+    wake()
 
 
-def main(once):
-    selector = Clocked()
+def begin(wake):
+    threading.Thread(target=wait_for_end, args=(wake,), daemon=True).start()
+    print("ready", flush=True)
+
+
+def end(iterations):
+    print(json.dumps({
+        "schema": "gilscope.loops/v1", "pid": os.getpid(), "python": sys.version.split()[0], "began": iterations.began, "ended": clock(),
+        "count": iterations.count, "busy": iterations.busy, "iterations": iterations.all, "calls": truth.calls}), flush=True)
+    os._exit(0)  # no iteration is left to be measured
+
+
+def main(once, selector=selectors.EpollSelector):
+    selector = clocked(selector)
     loop = asyncio.SelectorEventLoop(selector)
     asyncio.set_event_loop(loop)
 
@@ -83,10 +122,6 @@ def main(once):
             await once()
             await asyncio.sleep(0.005)
 
-    threading.Thread(target=wait_for_end, args=(loop,), daemon=True).start()
-    print("ready", flush=True)
+    begin(lambda: loop.call_soon_threadsafe(int))
     loop.run_until_complete(again())
-    print(json.dumps({
-        "schema": "gilscope.loops/v1", "pid": os.getpid(), "python": sys.version.split()[0], "began": selector.began, "ended": clock(),
-        "count": selector.count, "busy": selector.busy, "iterations": selector.iterations, "calls": truth.calls}), flush=True)
-    os._exit(0)  # no iteration is left to be measured
+    end(selector.iterations)

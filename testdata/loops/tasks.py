@@ -1,7 +1,8 @@
 """Tasks that wait in many places. When stdin is closed, the program tells of each of its loops how many of its tasks are not done, and where.
 
 The argument says what else: "steady" waits, and at the line "more" on stdin some tasks end and others begin; "spin" has tasks that run all the
-time, without an end; "stuck" has one that never yields; "two" has a second loop in a thread; "uvloop" waits on that.
+time, without an end; "stuck" has one that never yields; "two" has a second loop in a thread; "uvloop" waits on that; "failed" has tasks that failed, and that
+are kept: two for whose exception somebody asks, and five for whose nobody does, of which it tells, too.
 """
 import asyncio
 import collections
@@ -85,6 +86,27 @@ async def never_yields(p):
     threading.Event().wait()
 
 
+def parse(text):
+    return int(text)
+
+
+async def fails(p):
+    await asyncio.sleep(0)
+    parse("x")
+
+
+async def fails_below(p):
+    await fails(p)
+
+
+def line(function, n):
+    return "%s:%d" % (function.__name__, function.__code__.co_firstlineno + n)
+
+
+TRACEBACK = line(fails, 2) + " " + line(parse, 1)
+FAILED = {line(fails_below, 1) + " " + TRACEBACK: 3, TRACEBACK: 2} if MODE == "failed" else {}
+
+
 async def main(p):
     p.lock, p.queue = asyncio.Lock(), asyncio.Queue()  # up to 3.9 they belong to the loop in which they are made
     p.start(holds_lock, 1)
@@ -94,8 +116,13 @@ async def main(p):
     if MODE == "spin":
         p.start(spins, 20)
         p.start(computes, 2)
+    if MODE == "failed":
+        p.start(fails, 4)
+        p.start(fails_below, 3)
     for _ in range(5):
         await asyncio.sleep(0)  # each goes on until it waits
+    if MODE == "failed":
+        [t.exception() for t in p.kept[-7:-5]]
     p.settled.set()
     await p.loop.create_future()
 
@@ -107,6 +134,7 @@ def more():
         return
     p.first.set_result(None)
     p.start(sleeps, 7)
+    p.start(ends, 1000)  # which are over before anybody looks
 
 
 def chain(task):
@@ -131,7 +159,7 @@ def tell():
         tasks = asyncio.all_tasks(p.loop)
         running = [t for t in tasks if t.get_coro().cr_running]
         out.append({"tid": p.tid, "pending": len(tasks), "running": len(running),
-                    "places": collections.Counter(chain(t) for t in tasks if t not in running)})
+                    "places": collections.Counter(chain(t) for t in tasks if t not in running), "failed": FAILED})
     print(json.dumps({"schema": "gilscope.tasks/v1", "loops": out}), flush=True)
     os._exit(0)
 

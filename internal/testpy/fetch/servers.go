@@ -1,6 +1,10 @@
 package main
 
 import (
+	_ "embed"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"gilscope/internal/testpy"
@@ -21,19 +25,39 @@ func servers(version string) func(f *fetcher, name string) error {
 	return func(f *fetcher, name string) error { return f.wheels(name, version, serverPackages) }
 }
 
-// asyncServers gets uvicorn, FastAPI and uvloop, with what they need. Some of it is
-// compiled, for CPython 3.12 only.
-func asyncServers(f *fetcher, name string) error { return f.wheels(name, "3.12", testpy.AsyncPackages) }
+// eventLoopPackages are the servers and loops of the tests, with the hash of each: pip refuses others.
+//
+//go:embed eventloops.txt
+var eventLoopPackages []byte
 
-// wheels puts packages for CPython of a version into a folder for PYTHONPATH,
-// whichever Python runs pip.
-func (f *fetcher) wheels(name, version string, packages []string) error {
+// asyncServers gets what eventloops.txt names. Some of it is compiled, for CPython 3.12 only.
+func asyncServers(f *fetcher, name string) error {
 	return f.place(name, func(temp string) error {
-		args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps",
-			"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
-			"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
-			"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", temp}
-		_, err := run("", "python3", append(args, packages...)...)
-		return err
+		list, err := os.CreateTemp("", "eventloops-*.txt")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(list.Name())
+		_, err = list.Write(eventLoopPackages)
+		if err = errors.Join(err, list.Close()); err != nil {
+			return err
+		}
+		return install(filepath.Join(temp, testpy.PackageFolder), "3.12", "--require-hashes", "-r", list.Name())
 	})
+}
+
+// wheels puts packages for CPython of a version into a folder for PYTHONPATH.
+func (f *fetcher) wheels(name, version string, packages []string) error {
+	return f.place(name, func(temp string) error { return install(temp, version, packages...) })
+}
+
+// install puts wheels for CPython of a version into a folder, whichever Python runs pip:
+// some versions of pip compare what a wheel requires with that one, so they must not.
+func install(dir, version string, what ...string) error {
+	args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--ignore-requires-python",
+		"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
+		"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
+		"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", dir}
+	_, err := run("", "python3", append(args, what...)...)
+	return err
 }
