@@ -52,7 +52,7 @@ func TestLoopLag(t *testing.T) {
 			l.open(t, r)
 			checkLag(t, &l, &truth)
 			run(t, []string{"check", r.trace, "--assert", "loop.lag.p99<20ms"}).wants(t, 1, "loop.lag.p99")
-			run(t, []string{"check", r.trace, "--assert", "loop.lag.max<200ms", "--assert", "loop.lag.p50<20ms"}).wants(t, 0, "loop.lag.max")
+			run(t, []string{"check", r.trace, "--assert", "loop.lag.max<5s", "--assert", "loop.lag.p50<20ms"}).wants(t, 0, "loop.lag.max")
 		}))
 	}
 }
