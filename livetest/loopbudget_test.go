@@ -20,7 +20,7 @@ func TestLoopBudget(t *testing.T) {
 	for _, c := range []struct {
 		budget string
 		kept   bool
-	}{{"1%", false}, {"100%", true}} {
+	}{{"0.2%", false}, {"100%", true}} {
 		t.Run(c.budget, func(t *testing.T) {
 			r := startRecord(t, "-p", fmt.Sprint(loop.PID), "--detail", "auto", "--max-overhead", c.budget, "-d", "3s")
 			r.wait(t)
