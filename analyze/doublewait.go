@@ -33,15 +33,30 @@ func runDoubleWait(tl *Timeline, r *Report) {
 }
 
 // gilWaits are the waits for GILs by thread, in order.
-func (tl *Timeline) gilWaits() map[int32][]waiting {
-	all := map[int32][]waiting{}
-	for i := range tl.GILs {
-		for _, w := range tl.GILs[i].Waits {
+func (tl *Timeline) gilWaits() [][]waiting {
+	counts, sum, gils := make([]int, len(tl.Threads)), 0, make([]int32, len(tl.Threads))
+	for g := range tl.GILs {
+		for _, w := range tl.GILs[g].Waits {
+			counts[w.Thread]++
+			sum++
+		}
+	}
+	all, store := make([][]waiting, len(tl.Threads)), make([]waiting, sum)
+	for th, n := range counts {
+		all[th], store = store[:0:n], store[n:]
+	}
+	for g := range tl.GILs {
+		for _, w := range tl.GILs[g].Waits {
+			if n := len(all[w.Thread]); n > 0 && all[w.Thread][n-1].from > w.Start {
+				gils[w.Thread]++ // it waited for another GIL before that
+			}
 			all[w.Thread] = append(all[w.Thread], waiting{w.Start, w.End, waitsGIL})
 		}
 	}
-	for th := range all {
-		slices.SortFunc(all[th], func(x, y waiting) int { return cmp.Compare(x.from, y.from) })
+	for th, n := range gils {
+		if n > 0 {
+			slices.SortFunc(all[th], func(x, y waiting) int { return cmp.Compare(x.from, y.from) })
+		}
 	}
 	return all
 }

@@ -98,7 +98,7 @@ type lockReader struct {
 	kinds    map[lockKey]trace.LockKind
 	rows     map[lockKey]*lockSum
 	sites    map[trace.StackID]Site
-	gilWaits map[int32][]waiting // by thread
+	gilWaits [][]waiting // by thread
 }
 
 func runLocks(tl *Timeline, r *Report) {

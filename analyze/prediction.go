@@ -139,7 +139,7 @@ func (r *replay) predict(p Prediction) Prediction {
 
 // knownWaits are the waits of all threads of which it is known what for.
 type knownWaits struct {
-	gil    map[int32][]waiting // by thread
+	gil    [][]waiting // by thread
 	others []lockEvent
 }
 

@@ -74,7 +74,7 @@ func (tl *Timeline) replayOf(pid int32, known knownWaits) *replay {
 	for th, waits := range known.gil {
 		if tl.Threads[th].PID == pid {
 			for _, w := range waits {
-				r.awaits[th] = append(r.awaits[th], awaiting{w.from, w.to, forGIL, false})
+				r.awaits[int32(th)] = append(r.awaits[int32(th)], awaiting{w.from, w.to, forGIL, false})
 			}
 		}
 	}

@@ -95,10 +95,10 @@ func runScaling(tl *Timeline, r *Report) {
 		}
 		s := sweeps[th.PID]
 		if s == nil {
-			s = &sweep{from: th.Start, to: th.End}
+			s = &sweep{from: th.Start, to: th.End, base: tl.Start}
 			sweeps[th.PID] = s
 		}
-		s.thread(th, waits[int32(i)])
+		s.thread(th, waits[i])
 	}
 	var rows []ScalingRow
 	for pid, s := range sweeps {
@@ -127,9 +127,9 @@ func (tl *Timeline) cpuCount() *int64 {
 }
 
 // waitings are the known waits of all threads, by thread, in order of time.
-func (tl *Timeline) waitings() map[int32][]waiting {
+func (tl *Timeline) waitings() [][]waiting {
 	all := tl.gilWaits()
-	open := map[uint64]*trace.Event{}
+	open, mixed := map[uint64]*trace.Event{}, map[int32]bool{}
 	for i := range tl.Trace.Events {
 		e := &tl.Trace.Events[i]
 		key := threadKey(e.PID, e.TID)
@@ -145,10 +145,11 @@ func (tl *Timeline) waitings() map[int32][]waiting {
 					w.what = waitsLock
 				}
 				all[th] = append(all[th], w)
+				mixed[th] = true
 			}
 		}
 	}
-	for th := range all {
+	for th := range mixed {
 		slices.SortFunc(all[th], func(x, y waiting) int { return cmp.Compare(x.from, y.from) })
 	}
 	return all

@@ -1,7 +1,7 @@
 package analyze
 
 import (
-	"cmp"
+	"math"
 	"slices"
 
 	"gilscope/internal/trace"
@@ -10,14 +10,22 @@ import (
 // sweep goes over the changes in what the threads of one process do, in order of time.
 type sweep struct {
 	from, to trace.Time // the life of the process, as far as recorded
+	base     trace.Time // of the times in changes
 	changes  []turn
 }
 
-// turn is a thread that begins (1) or ceases (-1) to do something.
-type turn struct {
-	at    trace.Time
-	what  activity
-	delta int8
+// turn is a thread that begins or ceases to do something, as one number: there are as
+// many of them as switches, and numbers are sorted fast. From the highest bit on: the
+// time since the base, what it is about, and whether it begins.
+type turn uint64
+
+const (
+	turnBits  = 4
+	turnLimit = trace.Time(math.MaxUint64 >> turnBits >> 1) // later times, which no recording has, count as this
+)
+
+func (s *sweep) turn(at trace.Time, what activity, begins uint64) turn {
+	return turn(uint64(min(max(at-s.base, 0), turnLimit))<<turnBits | uint64(what)<<1 | begins)
 }
 
 // thread adds what a thread did: the scheduler's states, those asleep cut by its
@@ -56,16 +64,16 @@ func (s *sweep) blocked(span StateSpan, waits []waiting) {
 
 func (s *sweep) add(from, to trace.Time, what activity) {
 	if from < to {
-		s.changes = append(s.changes, turn{from, what, 1}, turn{to, what, -1})
+		s.changes = append(s.changes, s.turn(from, what, 1), s.turn(to, what, 0))
 	}
 }
 
 // row sums up the levels.
 func (s *sweep) row() ScalingRow {
-	slices.SortFunc(s.changes, func(x, y turn) int { return cmp.Compare(x.at, y.at) })
+	slices.Sort(s.changes)
 	row := ScalingRow{SpanNS: int64(s.to - s.from), Levels: []Level{}}
 	var now [numActivities]int64
-	levels := map[int64]*Level{}
+	levels := []*Level{}
 	last, serial, serialized, runnable := s.from, int64(0), int64(0), int64(0)
 	pass := func(to trace.Time) {
 		ns := int64(min(to, s.to) - last)
@@ -74,8 +82,8 @@ func (s *sweep) row() ScalingRow {
 		}
 		last += trace.Time(ns)
 		n := now[doesRun]
-		if levels[n] == nil {
-			levels[n] = &Level{Running: n}
+		for int64(len(levels)) <= n {
+			levels = append(levels, &Level{Running: int64(len(levels))})
 		}
 		levels[n].pass(&now, ns)
 		row.ParallelismMax, row.RunnableMax = max(row.ParallelismMax, n), max(row.RunnableMax, now[isReady])
@@ -92,14 +100,15 @@ func (s *sweep) row() ScalingRow {
 		}
 	}
 	for _, c := range s.changes {
-		pass(c.at)
-		now[c.what] += int64(c.delta)
+		pass(s.base + trace.Time(c>>turnBits))
+		now[c>>1&(1<<(turnBits-1)-1)] += int64(c&1)*2 - 1
 	}
 	pass(s.to)
 	for _, l := range levels {
-		row.Levels = append(row.Levels, *l)
+		if l.NS > 0 {
+			row.Levels = append(row.Levels, *l)
+		}
 	}
-	slices.SortFunc(row.Levels, func(x, y Level) int { return cmp.Compare(x.Running, y.Running) })
 	row.ParallelismMean, row.RunnableMean = share(row.OnCPUNS, row.SpanNS), share(runnable, row.SpanNS)
 	row.SerialShare, row.SerializedShare = share(serial, row.ActiveNS), share(serialized, row.ActiveNS)
 	return row

@@ -97,6 +97,11 @@ func (d *dispatcher) lookAtHeld(p *process, t *thread) {
 		return
 	}
 	stack := p.stacks.lookup(stackOf(frames)).id
+	for i := range held {
+		if stack == 0 || held[i].Depth >= len(frames) {
+			held[i].Depth = 0 // the frame is not in the stack
+		}
+	}
 	if p.orders.news(t, stack, p.py, held) {
 		d.tellHeld(p, t, at, stack, held)
 	}
