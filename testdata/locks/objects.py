@@ -23,7 +23,7 @@ class Two:
 
 
 # A type tells its subclasses what changes in it, and all types have one lock for that.
-subclasses = [type(f"Sub{n}", (base,), {}) for base, many in ((One, 10_000), (Two, 10)) for n in range(many)]
+subclasses = [type(f"Sub{n}", (base,), {}) for base, many in ((One, 30_000), (Two, 10)) for n in range(many)]
 
 USES = {
     "list": (items.sort, lambda: items.append(1 << 40)),
