@@ -10,8 +10,8 @@ import lockclock
 
 gc.disable()  # or it would stop all threads now and then
 run = lockclock.Run()
-items, table, group = list(range(300_000)), dict.fromkeys(range(100_000)), set(range(100_000))
-more, others = dict(table), set(range(100_000, 200_000))
+items, table, group = list(range(600_000)), dict.fromkeys(range(300_000)), set(range(300_000))
+more, others = dict(table), set(range(300_000, 600_000))
 
 
 class One:
