@@ -3,6 +3,7 @@ package livetest
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -44,10 +45,14 @@ func TestGILTurnedOn(t *testing.T) {
 		t.Run(in.Name, func(t *testing.T) {
 			script, _ := lockScript(t, "reenable")
 			p := testpy.StartScript(t, in, script, needsGIL(t, in))
-			r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "2s")
+			r := startRecord(t, "-p", fmt.Sprint(p.PID))
 			if err := syscall.Kill(p.PID, syscall.SIGUSR1); err != nil {
 				t.Fatal(err)
 			}
+			if line := <-p.Lines; line != "imported" {
+				t.Fatalf("the program says %q", line)
+			}
+			r.cmd.Process.Signal(os.Interrupt)
 			r.wait(t)
 			if err := p.Stop(); err != nil {
 				t.Fatal(err)

@@ -170,9 +170,9 @@ func checkLockRows(t testing.TB, r recording, truth lockTruth) {
 	}
 }
 
-// unknownMutex: without a GIL the interpreter has locks of its own, of no kind.
+// unknownMutex: without a GIL the interpreter has locks of its own, and there are more of no kind.
 func unknownMutex(r recording, row *analyze.LockRow) bool {
-	return row.Kind == trace.LockUnknown.String() && freeThreaded(r)
+	return (row.Kind == trace.LockUnknown.String() || row.Kind == trace.LockInterpreter.String()) && freeThreaded(r)
 }
 
 func freeThreaded(r recording) bool {

@@ -10,8 +10,8 @@ import lockclock
 
 gc.disable()  # or it would stop all threads now and then
 run = lockclock.Run()
-items, table, group = list(range(300_000)), dict.fromkeys(range(100_000)), set(range(100_000))
-more, others = dict(table), set(range(100_000, 200_000))
+items, table, group = list(range(600_000)), dict.fromkeys(range(300_000)), set(range(300_000))
+more, others = dict(table), set(range(300_000, 600_000))
 
 
 class One:
@@ -23,7 +23,7 @@ class Two:
 
 
 # A type tells its subclasses what changes in it, and all types have one lock for that.
-subclasses = [type(f"Sub{n}", (base,), {}) for base, many in ((One, 10_000), (Two, 10)) for n in range(many)]
+subclasses = [type(f"Sub{n}", (base,), {}) for base, many in ((One, 30_000), (Two, 10)) for n in range(many)]
 
 USES = {
     "list": (items.sort, lambda: items.append(1 << 40)),

@@ -25,6 +25,7 @@ def importer(started):
     truth["before"], truth["tid"] = lockclock.clock(), threading.get_native_id()
     import needsgil  # noqa: F401
     truth["after"] = lockclock.clock()
+    print("imported", flush=True)
 
 
 done, started = threading.Event(), threading.Event()
