@@ -26,14 +26,16 @@ func TestAsyncServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, server := range []string{"fastapi uvicorn", "aiohttp aiohttp", "django uvicorn", "django hypercorn"} {
-		for _, kind := range []string{"asyncio", "uvloop"} {
+	for server, kinds := range map[string][]string{
+		"fastapi uvicorn": {"asyncio", "uvloop"}, "aiohttp aiohttp": {"asyncio", "uvloop"}, "django uvicorn": {"asyncio", "uvloop"}, "django hypercorn": {"asyncio"},
+	} {
+		for _, kind := range kinds {
 			t.Run(strings.ReplaceAll(server, " ", "-")+"/"+kind, steady(func(t testing.TB) {
 				p := testpy.StartScript(t, in, script, append([]string{kind}, strings.Fields(server)...)...)
 				url := "http://127.0.0.1:" + p.Line(t)
 				ask(t, url, 1, 20)
 				r := startRecord(t, "-p", fmt.Sprint(p.PID))
-				ask(t, url, 3, 100)
+				ask(t, url, 3, 60)
 				if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
 					t.Fatal(err)
 				}
@@ -105,6 +107,9 @@ func checkServer(t testing.TB, l *loopRecording, kind string) {
 		t.Errorf("only %d calls were recorded", seen)
 	}
 	for _, b := range l.loop.Blocks {
+		if (b.Cause == "lock" || b.Cause == "gil") && b.Site != nil && strings.Contains(value(b.Site.File), testpy.PackageFolder) {
+			continue // Django starts and ends a thread for each request, which takes long on a busy machine
+		}
 		if b.Cause != "runqueue" && l.callIn(oracle.Interval{b.StartNS, b.StartNS + b.DurationNS}) == nil && b.StartNS > l.from && b.StartNS+b.DurationNS < l.to {
 			t.Errorf("a false block: %.3f ms, %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site))
 		}

@@ -5,6 +5,7 @@ argv: the loop (asyncio, uvloop), the framework (fastapi, aiohttp, django), the 
 slow endpoint is slow in another way: fastapi's computes, aiohttp's sleeps, and django's computes in a package.
 """
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -15,6 +16,7 @@ import time
 
 KIND, FRAMEWORK, SERVER = sys.argv[1:]
 LONG = 0.09
+gc.disable()  # when garbage is collected, is part of the program
 calls = []
 
 
