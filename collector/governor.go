@@ -20,6 +20,7 @@ const (
 	calm     = 5 * time.Second // at full for so long: the next step down is a new matter
 	firstTry = time.Second
 	lastTry  = 64 * time.Second
+	removal  = 150 * time.Millisecond // in which the kernel takes probes off, about: so long they trap, silent or not
 )
 
 // level is the detail at which a process is recorded now.
@@ -29,6 +30,7 @@ type level struct {
 	full      bool
 	since     time.Time     // of the level
 	renewed   time.Time     // when the present window began,
+	from      trace.Time    // by the clock of records, too,
 	window    time.Duration // and how long it is
 	pause     time.Duration // how long to stay down next time
 	spent     bool          // the window was used up at the last look, and no record has said so
@@ -92,7 +94,7 @@ func (s *session) choose(p *process, py *cpython.Process) error {
 
 // renew begins a window, and gives the process the hits that it has for it.
 func (s *session) renew(p *process, long time.Duration) {
-	p.level.renewed, p.level.window = time.Now(), long
+	p.level.renewed, p.level.from, p.level.window = time.Now(), now(), long
 	s.probes.Allow(int(p.pid), uint64(float64(long)*s.o.MaxOverhead/float64(s.hitCost(p.level.high))))
 }
 
@@ -187,7 +189,7 @@ func (s *session) lower(p *process, at trace.Time) {
 	s.probes.Hush(int(p.pid))
 	s.charge(p)
 	p.plan, l.full, l.spent, l.since = l.low, false, false, time.Now()
-	l.pause = min(max(2*l.pause, firstTry), lastTry)
+	l.pause = min(max(2*l.pause, firstTry, l.worth(at, s.o.MaxOverhead)), lastTry)
 	s.endow(p)
 	if err := s.probes.Attach(int(p.pid), l.low, s.o.Follow); err != nil {
 		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: %v", p.pid, err))
@@ -196,6 +198,20 @@ func (s *session) lower(p *process, at trace.Time) {
 		g.setFull(false, at)
 	}
 	s.noteDetail(p, at)
+}
+
+// worth is how long to go without probes for the try that ends now to have cost no
+// more than the budget: the sooner its window was used up, the larger the share of
+// the time that goes into traps until the probes are off.
+func (l *level) worth(at trace.Time, budget float64) time.Duration {
+	if budget <= 0 {
+		return lastTry
+	}
+	share := 1.0
+	if took := float64(at - l.from); took > 0 {
+		share = min(1, float64(l.window)*budget/took)
+	}
+	return time.Duration(float64(removal) * share / budget)
 }
 
 func (s *session) raise(p *process) error {

@@ -47,7 +47,7 @@ func TestBurstsStepDown(t *testing.T) {
 	for _, program := range []string{"many_short", "phases"} {
 		for _, in := range testpy.Some(t, "3.8", "3.13", "standalone-3.14.6") {
 			t.Run(program+"/"+in.Name, steady(func(t testing.TB) {
-				r := recordTruth(t, in, program, "4s", "--detail", "auto")
+				r := recordTruth(t, in, program, "4s", "--detail", "auto", "--max-overhead", "10%")
 				checkWaits(t, r, max(0.02, r.report.GIL[0].WaitErrorShare))
 				levels, at := levelsOf(r.trace)
 				t.Log(levels)
@@ -57,7 +57,7 @@ func TestBurstsStepDown(t *testing.T) {
 				if g := r.report.GIL[0]; g.FullShare == nil || *g.FullShare <= 0 || *g.FullShare >= 1 || g.BusyShare != nil {
 					t.Errorf("full share %v, busy share %v", g.FullShare, g.BusyShare)
 				}
-				checkCost(t, r, 0.02)
+				checkCost(t, r, 0.1)
 				holdsOnlyIn(t, r.trace, levels, at)
 			}))
 		}
