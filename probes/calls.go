@@ -20,6 +20,9 @@ type calls struct {
 	whyAll error                      // and what keeps their tracepoints from it
 	on     map[string]bool            // calls that have programs now, each on its own
 	all    bool                       // the tracepoints of all calls have them now
+	before CallCost                   // how long calls take without tracepoints
+	nr     int32                      // how the first loop waits, whose tracepoints' cost is
+	due    bool                       // to be measured
 	cost   CallCost
 	count  closer // the counting of calls, while it goes on
 	links  []closer
@@ -57,7 +60,11 @@ func usualWait() int32 {
 // prepare loads what the first loop will need, most likely, or finds out that it
 // cannot be had: it takes a tenth of a second, in which a loop that was just found
 // would not be seen.
-func (c *calls) prepare(s *Session) { c.why = c.load(callsFor(usualWait()), s) }
+func (c *calls) prepare(s *Session) {
+	if c.why = c.load(callsFor(usualWait()), s); c.why != nil {
+		c.before = s.timeCalls(0)
+	}
+}
 
 // add attaches what a loop that waits by nr needs and is not there yet.
 func (c *calls) add(nr int32, s *Session) error {
@@ -166,7 +173,7 @@ func (c *calls) leave() error {
 	}
 	errs = append(errs, c.endCount())
 	clear(c.on)
-	c.links, c.all, c.cost = nil, false, CallCost{}
+	c.links, c.all, c.due, c.cost = nil, false, false, CallCost{}
 	return errors.Join(errs...)
 }
 

@@ -56,11 +56,24 @@ type lagging struct {
 	why   error // what keeps them from seeing anything
 	links []closer
 	cost  LagCost
-	last  map[int32]LagTold // by tid, once the session is silent
+	// How long it takes without them to pass a packet.
+	without time.Duration
+	last    map[int32]LagTold // by tid, once the session is silent
 }
 
 // load loads the programs, or finds out that they cannot be had.
-func (g *lagging) load(s *Session) { g.why = lagError(g.tryLoad(s)) }
+func (g *lagging) load(s *Session) {
+	if g.why = lagError(g.tryLoad(s)); g.why != nil {
+		return
+	}
+	measured, err := newPair()
+	if err != nil {
+		g.why = err
+		return
+	}
+	defer measured.close()
+	g.without = measured.fastest()
+}
 
 func (g *lagging) tryLoad(s *Session) error {
 	spec, err := loadBpfSock()
@@ -81,26 +94,23 @@ func lagError(err error) error {
 	return nil
 }
 
-// attach attaches the programs if they are not. The first time it measures what they cost.
-func (g *lagging) attach(s *Session) {
-	if g.why != nil || len(g.links) > 0 {
-		return
-	}
-	if g.cost != (LagCost{}) {
+// attach attaches the programs if they are not.
+func (g *lagging) attach() {
+	if g.why == nil && len(g.links) == 0 {
 		g.why = g.link()
-		return
 	}
+}
+
+// measure finds out what the attached programs cost.
+func (g *lagging) measure(s *Session) {
 	measured, err := newPair()
 	if err != nil {
 		g.why = err
 		return
 	}
 	defer measured.close()
-	without := measured.fastest()
-	if g.why = g.link(); g.why == nil {
-		g.cost.Others = max(measured.fastest()-without, 0)
-		g.cost.Loop = max(measured.asLoop(s)-without, 0)
-	}
+	g.cost.Others = max(measured.fastest()-g.without, leastCost)
+	g.cost.Loop = max(measured.asLoop(s)-g.without, leastCost)
 }
 
 func (g *lagging) link() error {
@@ -153,7 +163,7 @@ func (p *pair) pass(uintptr) {
 // fastest is how long pass takes at best. In between, the machine may be slower for milliseconds.
 func (p *pair) fastest() time.Duration {
 	best := time.Hour
-	for range 5 {
+	for range 3 {
 		best = min(best, shortest(p.pass, 0))
 	}
 	return best
@@ -228,6 +238,11 @@ func (s *Session) LeaveLag(why error) {
 	}
 }
 
-// LagCost is what it costs to know the lag of loops, measured when the first one was
-// found, or why it cannot be known.
-func (s *Session) LagCost() (LagCost, error) { return s.lag.cost, s.lag.why }
+// LagCost is what it costs to know the lag of loops, measured the first time somebody
+// asks, or why it cannot be known.
+func (s *Session) LagCost() (LagCost, error) {
+	if g := &s.lag; g.why == nil && len(g.links) > 0 && g.cost == (LagCost{}) {
+		g.measure(s)
+	}
+	return s.lag.cost, s.lag.why
+}

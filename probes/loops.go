@@ -103,10 +103,6 @@ func setLoops(spec *ebpf.CollectionSpec, o Options) error {
 // epoll on the instance fd; nr 0: its next wait on an epoll instance tells. The
 // first loop attaches the programs that see its system calls.
 func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
-	if err := s.calls.add(nr, s); err != nil {
-		return err
-	}
-	s.loops[tid] = true
 	if !IsEpoll(nr) {
 		fd = -1
 	}
@@ -115,10 +111,17 @@ func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
 	if nr != 0 {
 		l.Entered, l.Early = at, 1
 	}
+	// Before anything is attached, which takes a while: the scheduler's program sees
+	// when its present wait ends.
 	if err := s.objs.Loops.Update(uint32(tid), &l, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("watch the loop of thread %d: %w", tid, err)
 	}
-	s.lag.attach(s)
+	if err := s.calls.add(nr, s); err != nil {
+		_ = s.objs.Loops.Delete(uint32(tid)) // nobody asks about it
+		return err
+	}
+	s.loops[tid] = true
+	s.lag.attach()
 	s.watchLag(pid, tid)
 	return nil
 }

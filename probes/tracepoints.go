@@ -21,35 +21,41 @@ type CallCost struct {
 	All  bool          // the tracepoints are those of all calls
 }
 
-// CallCost is what watching loops costs now, and why it costs others something.
+// CallCost is what watching loops costs now, and why it costs others something. It is
+// measured the first time somebody asks: not while a loop waits to be watched.
 func (s *Session) CallCost() (cost CallCost, why error) {
-	return s.calls.cost, errors.Join(s.calls.why, s.calls.whyAll)
+	c := &s.calls
+	if c.due {
+		after := s.timeCalls(c.nr)
+		c.due, c.cost = false, CallCost{max(after.Any-c.before.Any, leastCost), max(after.Wait-c.before.Wait, leastCost), c.all}
+	}
+	return c.cost, errors.Join(c.why, c.whyAll)
 }
 
 // tracepoints attaches to the tracepoints of single system calls, of which tracefs has
 // the numbers; where that is closed to us, to those of all. Programs on functions
-// of the kernel go. It measures what the first ones cost.
+// of the kernel go.
 func (c *calls) tracepoints(nr int32, names []string, s *Session) error {
-	if c.cost == (CallCost{}) {
+	if c.cost == (CallCost{}) && !c.due {
 		names = slices.AppendSeq(names, maps.Keys(c.on))
 		if err := c.leave(); err != nil {
 			return err
 		}
+		if c.nr = nr; c.before == (CallCost{}) || nr != 0 && !IsEpoll(nr) {
+			c.before = s.timeCalls(nr)
+		}
+		c.due = true
 	}
-	first := len(c.on) == 0
-	before := s.timeCalls(nr)
 	if c.whyAll == nil {
 		c.whyAll = c.singles(names, s)
 	}
-	if c.whyAll != nil {
-		if err := errors.Join(c.leave(), c.everywhere(s)); err != nil {
-			return err
-		}
+	if c.whyAll == nil {
+		return nil
 	}
-	if first || c.all {
-		after := s.timeCalls(nr)
-		c.cost = CallCost{max(after.Any-before.Any, leastCost), max(after.Wait-before.Wait, leastCost), c.all}
+	if err := errors.Join(c.leave(), c.everywhere(s)); err != nil {
+		return err
 	}
+	c.due = true
 	return nil
 }
 
@@ -111,7 +117,7 @@ func (s *Session) timeCalls(nr int32) CallCost {
 	_ = s.objs.Loops.Update(tid, &loop, ebpf.UpdateAny) // if that fails, the wait seems a little cheaper
 	defer s.objs.Loops.Delete(tid)
 	best := CallCost{Any: time.Hour, Wait: time.Hour}
-	for range 5 { // in between, the machine may be slower for milliseconds
+	for range 3 { // in between, the machine may be slower for milliseconds
 		best.Any = min(best.Any, shortest(func(uintptr) { unix.Getppid() }, 0))
 		best.Wait = min(best.Wait, shortest(wait, 0))
 	}
