@@ -43,9 +43,9 @@ unit: ## the tests that need no root
 .PHONY: live
 live: build ## the tests that trace live processes; root, or sudo
 	@if [ "$$(id -u)" = 0 ]; then \
-		go test -p 1 -count=1 -timeout 30m $(LIVE); \
+		go test -p 1 -count=1 -timeout 50m $(LIVE); \
 	elif command -v sudo >/dev/null && sudo -v; then \
-		go test -p 1 -count=1 -timeout 30m -exec 'sudo env $(SUDO_ENV)' $(LIVE); \
+		go test -p 1 -count=1 -timeout 50m -exec 'sudo env $(SUDO_ENV)' $(LIVE); \
 	else \
 		echo "make: NOT TESTED: attaching to live processes ($(LIVE)): it needs root, and sudo is missing or refused." >&2; \
 		echo "make: run as root: make live" >&2; \

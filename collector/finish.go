@@ -38,6 +38,11 @@ func (s *session) finish() error {
 		}
 		s.consume(true)
 	}
+	for _, p := range s.d.procs {
+		if p.turnedOn.at != 0 && !p.exited {
+			s.checkEnabled(p) // a probe told so just now
+		}
+	}
 	s.d.losses.tell(s.w, whatever, at)
 	s.tellLoopsOff(at)
 	errs = append(errs, s.checkCounts())

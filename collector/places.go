@@ -219,7 +219,7 @@ func (s *session) checkEnabled(p *process) {
 	}
 	p.py.Build.GILEnabled = enabled
 	s.noteGILState(p, enabled)
-	s.noteTarget(p, now(), cpython.Interpreter{Interval: time.Duration(p.mainInterval())})
+	s.noteTarget(p, p.toggled, cpython.Interpreter{Interval: time.Duration(p.mainInterval())})
 }
 
 // tooMany says that a process has more interpreters than can be observed.

@@ -141,6 +141,7 @@ func Record(ctx context.Context, o Options) (Summary, error) {
 	s.warnKept(s.giveUp())
 	s.probes.EndCalibration() // not before: a thread that waits in the kernel holds up what concerns all threads
 	s.sum.Attach = time.Since(started)
+	go visitCPUs()
 	s.announce(targets)
 	s.flight.say(s.o.Words)
 	if cmd != nil {

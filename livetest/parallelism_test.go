@@ -50,7 +50,7 @@ func TestParallelism(t *testing.T) {
 func checkParallelism(t testing.TB, in testpy.Interpreter, threads int) {
 	t.Helper()
 	p := testpy.StartScript(t, in, scalingScript(t, "parallel.py"), fmt.Sprint(threads))
-	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "1s")
+	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "2s")
 	r.wait(t)
 	if err := p.Stop(); err != nil {
 		t.Fatalf("the program was harmed: %v", err)

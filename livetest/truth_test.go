@@ -20,7 +20,9 @@ func TestWaits(t *testing.T) {
 	}
 }
 
-// checkNative wants the C function named in nearly all of the blame.
+// checkNative wants the C function named in nearly all of the blame. Of a call that the
+// recording met halfway the stack was not seen: with three who wait for it that is some
+// 6 % of two seconds.
 func checkNative(t testing.TB, r recording, function string) {
 	t.Helper()
 	var all, named int64
@@ -35,7 +37,7 @@ func checkNative(t testing.TB, r recording, function string) {
 			}
 		}
 	}
-	if float64(named) < 0.95*float64(all) || all == 0 {
+	if float64(named) < 0.9*float64(all) || all == 0 {
 		t.Errorf("%s is named for %.1f of %.1f ms", function, ms(named), ms(all))
 	}
 }
