@@ -62,6 +62,8 @@ func (d *dispatcher) record(r probes.Record) {
 	if p.stub && r.Kind != probes.KindExec && r.Flags&probes.FlagLast == 0 {
 		return
 	}
+	p.stacks.learn(r.Own)
+	p.stacks.learn(r.Holder)
 	switch r.Kind {
 	case probes.KindSwitch:
 		d.switched(p, r)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 	"gilscope/probes"
 )
@@ -176,5 +177,18 @@ func TestWaitKind(t *testing.T) {
 		if got := waitKind(frames); got != c.want {
 			t.Errorf("%s: %v, want %v", c.frames, got, c.want)
 		}
+	}
+}
+
+// TestStacksOfNoUse: a stack that came with a record which says nothing new is known,
+// for the next record of the thread has its hash alone.
+func TestStacksOfNoUse(t *testing.T) {
+	b := newLockBench(t)
+	b.p.stacks = newStacks(&cpython.Process{}, b.d.w, nil)
+	stack := probes.Stack{Hash: 7, Frames: []probes.Frame{{Code: 0x1000, Ident: 1}}}
+	rec := probes.Rec{Ts: uint64(5 * us), Kind: probes.KindWaking, Tgid: 11, Tid: 11, Peer: 12, Flags: probes.FlagPrev, Op: probes.LockAny}
+	b.d.record(probes.Record{Rec: &rec, Own: stack}) // 12 waits for no lock
+	if k := b.p.stacks.peek(probes.Stack{Hash: 7}); len(k.frames) != 1 {
+		t.Errorf("the stack has %d frames, want 1", len(k.frames))
 	}
 }

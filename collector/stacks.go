@@ -71,6 +71,14 @@ func newStacks(py *cpython.Process, w *trace.Writer, parent *stacks) *stacks {
 	}
 }
 
+// learn takes in a stack that comes with its frames, whatever the record is about and
+// whether it matters or not: the next records of the thread may have its hash alone.
+func (s *stacks) learn(st probes.Stack) {
+	if s != nil && len(st.Frames) > 0 {
+		s.lookup(st)
+	}
+}
+
 // python returns the stack of Python frames, leaf first.
 func (s *stacks) python(st probes.Stack) trace.StackID {
 	return s.lookup(st).id

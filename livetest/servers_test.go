@@ -49,7 +49,7 @@ func TestAsyncServers(t *testing.T) {
 					t.Fatalf("%v: %q", err, p.Last)
 				}
 				l.open(t, r)
-				checkServer(t, &l, kind)
+				checkServer(t, &l, kind, strings.HasPrefix(server, "django"))
 			}))
 		}
 	}
@@ -81,12 +81,15 @@ func ask(t testing.TB, url string, clients, each int) {
 
 // checkServer holds the report to the calls of the slow endpoint. An iteration also
 // serves what else there was to do, so a block may be longer than the call.
-func checkServer(t testing.TB, l *loopRecording, kind string) {
+//
+// Django runs loops in other threads now and then; while two run tasks, it is not
+// known which is whose.
+func checkServer(t testing.TB, l *loopRecording, kind string, others bool) {
 	t.Helper()
 	if l.loop.Kind != kind {
 		t.Errorf("the loop is %s", l.loop.Kind)
 	}
-	seen := 0
+	seen, unknown := 0, 0
 	for _, c := range l.truth.Calls {
 		if c.Begin < l.from || c.End > l.to {
 			continue
@@ -101,7 +104,14 @@ func checkServer(t testing.TB, l *loopRecording, kind string) {
 		if more := l.awake(b.StartNS, c.Begin) + l.awake(c.End, b.StartNS+b.DurationNS); more > 10_000_000 {
 			t.Errorf("the call at %d, %.3f ms, is in a block of %.3f ms", c.Begin, ms(c.End-c.Begin), ms(b.DurationNS))
 		}
+		if others && b.Task == nil {
+			unknown++
+			c.Task = nil
+		}
 		l.checkWhose(t, b, &c, fmt.Sprintf("%.3f ms, %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site)))
+	}
+	if unknown > seen/3 {
+		t.Errorf("the task of %d of %d calls is not known", unknown, seen)
 	}
 	if seen < 10 {
 		t.Errorf("only %d calls were recorded", seen)
