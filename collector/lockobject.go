@@ -26,8 +26,6 @@ type lockObject struct {
 const (
 	// The memory of a lock that is gone may be another's after this time.
 	believeLock = trace.Time(100e6)
-	// What was not found is not looked for again for so long.
-	believeNothing = trace.Time(1e9)
 	// A look-up takes up to some 0.2 ms: this bounds it to a fiftieth of the time.
 	lookUpsPerSecond = 100
 	maxKnownLocks    = 1 << 14
@@ -38,7 +36,7 @@ const (
 func (p *process) lockKind(t *thread, w *lockWait) trace.LockKind {
 	o := p.lockObjects()
 	k, ok := o.known[w.address]
-	if p.py == nil || ok && w.begin-k.at < k.believed() || !o.may(w.begin) {
+	if p.py == nil || ok && w.begin-k.at < believeLock || !o.may(w.begin) {
 		return k.kind
 	}
 	if !ok || !p.py.StillIs(k.lock) {
@@ -53,13 +51,6 @@ func (p *process) lockKind(t *thread, w *lockWait) trace.LockKind {
 	}
 	o.known[w.address] = k
 	return k.kind
-}
-
-func (k lockObject) believed() trace.Time {
-	if k.lock.Object == 0 {
-		return believeNothing
-	}
-	return believeLock
 }
 
 // lockOf reads the lock that a thread waits for.
