@@ -65,23 +65,32 @@ func (r *LockRow) lockName() string {
 
 // LockStacks is the time waited for locks that threads hold, by the waiter's stack.
 func (tl *Timeline) LockStacks() []StackWeight {
-	ws, open := weights{}, map[uint64]*trace.Event{}
+	ws := weights{}
+	tl.eachLockWait(func(begin, e *trace.Event, i int) {
+		if !begin.Lock.Own() || int(begin.Stack) >= len(tl.Trace.Stacks) {
+			return
+		}
+		if thread, ok := tl.threadAt(e.PID, e.TID, begin.Time); ok {
+			ws.add(stackKey{thread, begin.Stack, tl.SiteOf(begin.Stack)}, i, int64(e.Time-begin.Time))
+		}
+	})
+	return ws.sorted()
+}
+
+// eachLockWait calls do for the waits for locks whose begin and end are in the trace, in
+// order of their ends; at is where in the events that is.
+func (tl *Timeline) eachLockWait(do func(begin, end *trace.Event, at int)) {
+	open := map[uint64]*trace.Event{}
 	for i := range tl.Trace.Events {
 		e := &tl.Trace.Events[i]
-		key := threadKey(e.PID, e.TID)
-		switch e.Kind {
+		switch key := threadKey(e.PID, e.TID); e.Kind {
 		case trace.LockWaitBegin:
 			open[key] = e
 		case trace.LockWaitEnd:
-			begin := open[key]
-			delete(open, key)
-			if begin == nil || !begin.Lock.Own() || int(begin.Stack) >= len(tl.Trace.Stacks) {
-				continue
-			}
-			if thread, ok := tl.threadAt(e.PID, e.TID, begin.Time); ok {
-				ws.add(stackKey{thread, begin.Stack, tl.SiteOf(begin.Stack)}, i, int64(e.Time-begin.Time))
+			if begin := open[key]; begin != nil {
+				delete(open, key)
+				do(begin, e, i)
 			}
 		}
 	}
-	return ws.sorted()
 }

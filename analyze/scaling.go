@@ -129,26 +129,17 @@ func (tl *Timeline) cpuCount() *int64 {
 // waitings are the known waits of all threads, by thread, in order of time.
 func (tl *Timeline) waitings() [][]waiting {
 	all := tl.gilWaits()
-	open, mixed := map[uint64]*trace.Event{}, map[int32]bool{}
-	for i := range tl.Trace.Events {
-		e := &tl.Trace.Events[i]
-		key := threadKey(e.PID, e.TID)
-		switch e.Kind {
-		case trace.LockWaitBegin:
-			open[key] = e
-		case trace.LockWaitEnd:
-			begin := open[key]
-			delete(open, key)
-			if th, ok := tl.threadAt(e.PID, e.TID, e.Time); ok && begin != nil {
-				w := waiting{begin.Time, e.Time, waitsOthers}
-				if begin.Lock.Own() {
-					w.what = waitsLock
-				}
-				all[th] = append(all[th], w)
-				mixed[th] = true
+	mixed := map[int32]bool{}
+	tl.eachLockWait(func(begin, e *trace.Event, _ int) {
+		if th, ok := tl.threadAt(e.PID, e.TID, e.Time); ok {
+			w := waiting{begin.Time, e.Time, waitsOthers}
+			if begin.Lock.Own() {
+				w.what = waitsLock
 			}
+			all[th] = append(all[th], w)
+			mixed[th] = true
 		}
-	}
+	})
 	for th := range mixed {
 		slices.SortFunc(all[th], func(x, y waiting) int { return cmp.Compare(x.from, y.from) })
 	}

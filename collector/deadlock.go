@@ -133,7 +133,7 @@ func (p *process) circles(links map[int32]*link, at trace.Time) []circle {
 // does not report all switches (see repaired).
 func (p *process) asleep(c circle) bool {
 	for _, l := range c.links {
-		if w, ok := p.sleeper(l.t.tid); !ok || w.timed || w.address != l.t.lock.address || w.parked != l.t.lock.parked {
+		if w, ok := p.sleepsOn(l.t); !ok || w.timed {
 			return false
 		}
 	}
@@ -177,7 +177,8 @@ func (p *process) findHolders(links map[int32]*link) {
 	}
 }
 
-// stuckFor is the lock that a thread which sleeps waits for.
+// stuckFor is the lock that a thread which sleeps waits for; one that is not parked
+// shows it by its state.
 func (p *process) stuckFor(ts cpython.ThreadState, w *lockWait) (cpython.Lock, bool) {
 	if w.parked {
 		return p.py.Parked(w.address)

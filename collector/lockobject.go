@@ -12,8 +12,7 @@ type lockObjects struct {
 	types  map[uint64]typeLock           // of objects that have locks (free-threaded builds)
 	states map[int32]cpython.ThreadState // by thread id
 	read   trace.Time                    // when states was read
-	tries  int                           // look-ups that were made in the present second,
-	second trace.Time                    // and which one that is
+	looks  perSecond
 }
 
 type lockObject struct {
@@ -36,7 +35,7 @@ const (
 func (p *process) lockKind(t *thread, w *lockWait) trace.LockKind {
 	o := p.lockObjects()
 	k, ok := o.known[w.address]
-	if p.py == nil || ok && w.begin-k.at < believeLock || !o.may(w.begin) {
+	if p.py == nil || ok && w.begin-k.at < believeLock || !o.looks.may(w.begin, lookUpsPerSecond) {
 		return k.kind
 	}
 	if !ok || !p.py.StillIs(k.lock) {
@@ -55,14 +54,14 @@ func (p *process) lockKind(t *thread, w *lockWait) trace.LockKind {
 
 // lockOf reads the lock that a thread waits for.
 func (p *process) lockOf(t *thread, w *lockWait) (cpython.Lock, bool) {
-	if w.parked {
-		return p.py.Parked(w.address)
+	var ts cpython.ThreadState
+	if !w.parked {
+		var ok bool
+		if ts, ok = p.state(t.tid, w.begin); !ok {
+			return cpython.Lock{}, false
+		}
 	}
-	ts, ok := p.state(t.tid, w.begin)
-	if !ok {
-		return cpython.Lock{}, false
-	}
-	return p.py.WaitsFor(ts, w.address)
+	return p.stuckFor(ts, w)
 }
 
 func kindOfType(t cpython.LockType) trace.LockKind {
@@ -84,13 +83,22 @@ func (p *process) lockObjects() *lockObjects {
 	return p.locks
 }
 
-// may says whether one more lock may be looked up now.
-func (o *lockObjects) may(at trace.Time) bool {
-	if s := at / 1e9; s != o.second {
-		o.second, o.tries = s, 0
+// perSecond counts what may be done so often a second.
+type perSecond struct {
+	second trace.Time // the present one,
+	n      int        // and how often it was done in that
+}
+
+// may says whether it may be done once more, and counts that.
+func (c *perSecond) may(at trace.Time, most int) bool {
+	if s := at / 1e9; s != c.second {
+		c.second, c.n = s, 0
 	}
-	o.tries++
-	return o.tries <= lookUpsPerSecond
+	if c.n >= most {
+		return false
+	}
+	c.n++
+	return true
 }
 
 // state is the thread state of a thread, as the interpreters' lists have it: not

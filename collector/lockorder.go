@@ -26,11 +26,10 @@ const (
 
 // lockOrders is what of a process was looked at, and told, in the present term.
 type lockOrders struct {
-	since  trace.Time
-	second trace.Time // which one it is,
-	tries  int        // and looks in it
-	looks  map[orderedWait]int
-	told   map[orderedPair]bool
+	since trace.Time
+	all   perSecond
+	looks map[orderedWait]int
+	told  map[orderedPair]bool
 }
 
 // orderedWait is a line that waits for a lock.
@@ -64,16 +63,12 @@ func (s *session) findLockOrders() {
 func (o *lockOrders) may(w *lockWait) bool {
 	at := now()
 	if o.told == nil || at-o.since > ordersTerm {
-		*o = lockOrders{since: at, second: o.second, tries: o.tries, looks: map[orderedWait]int{}, told: map[orderedPair]bool{}}
-	}
-	if s := at / 1e9; s != o.second {
-		o.second, o.tries = s, 0
+		*o = lockOrders{since: at, all: o.all, looks: map[orderedWait]int{}, told: map[orderedPair]bool{}}
 	}
 	key := orderedWait{w.address, w.stack}
-	if o.tries >= ordersPerSecond || o.looks[key] >= looksAtWait || len(o.looks) >= maxOrders {
+	if o.looks[key] >= looksAtWait || len(o.looks) >= maxOrders || !o.all.may(at, ordersPerSecond) {
 		return false
 	}
-	o.tries++
 	o.looks[key]++
 	return true
 }
@@ -83,8 +78,7 @@ func (o *lockOrders) may(w *lockWait) bool {
 func (d *dispatcher) lookAtHeld(p *process, t *thread) {
 	before := contextSwitches(p.pid, t.tid)
 	at := now()
-	w, ok := p.sleeper(t.tid)
-	if !ok || len(before) == 0 || w.address != t.lock.address || w.parked != t.lock.parked {
+	if _, ok := p.sleepsOn(t); !ok || len(before) == 0 {
 		return
 	}
 	ts, ok := p.state(t.tid, at)

@@ -30,7 +30,7 @@ func TestLookAtHeld(t *testing.T) {
 	if !o.news(th, 3, nil, held) || o.news(th, 3, nil, held) || !o.news(th, 4, nil, held) {
 		t.Error("what is new is told once")
 	}
-	o.since, o.second = o.since-ordersTerm-1, 0
+	o.since, o.all.second = o.since-ordersTerm-1, 0
 	if !o.may(w) || !o.news(th, 3, nil, held) {
 		t.Error("a new term begins")
 	}

@@ -47,10 +47,9 @@ func (d *dispatcher) rare(p *process, r probes.Record) {
 	if t == nil || p.stacks == nil {
 		return
 	}
-	stack := p.stacks.python(r.Own) // also where it is not needed: later records may have the tag only
 	switch at := trace.Time(r.Ts); r.Arg {
 	case probes.RareStops:
-		d.stops(p, t, r, stack)
+		d.stops(p, t, r, p.stacks.python(r.Own))
 	case probes.RareStopped:
 		d.stopped(p, t, at)
 	case probes.RareStarts:
@@ -60,6 +59,6 @@ func (d *dispatcher) rare(p *process, r probes.Record) {
 			t.imported = p.py.StrIn(r.Stack)
 		}
 	case probes.RareGILOn:
-		p.turnedOn = turnedOn{at: at, tid: t.tid, module: t.imported, stack: stack}
+		p.turnedOn = turnedOn{at: at, tid: t.tid, module: t.imported, stack: p.stacks.python(r.Own)}
 	}
 }

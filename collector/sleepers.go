@@ -72,6 +72,12 @@ func (p *process) sleeper(tid int32) (w lockWait, ok bool) {
 	return w, true
 }
 
+// sleepsOn is sleeper of a thread, if that is the lock for which it slept when it was last seen.
+func (p *process) sleepsOn(t *thread) (w lockWait, ok bool) {
+	w, ok = p.sleeper(t.tid)
+	return w, ok && w.address == t.lock.address && w.parked == t.lock.parked
+}
+
 // stackOf is a stack as the probes would have sent it.
 func stackOf(frames []cpython.FrameAt) probes.Stack {
 	var st probes.Stack

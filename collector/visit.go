@@ -11,21 +11,15 @@ import (
 // and a thread that computes may keep its CPU for a long time.
 func visitCPUs() {
 	runtime.LockOSThread() // for good: the thread ends with its goroutine, and its affinity with it
-	var may, one unix.CPUSet
-	if unix.SchedGetaffinity(0, &may) != nil {
+	cpus, err := AllowedCPUs()
+	if err != nil {
 		return
 	}
-	for cpu := range maxCPUs {
-		if !may.IsSet(cpu) {
-			continue
-		}
-		one.Zero()
+	for _, cpu := range cpus {
+		var one unix.CPUSet
 		one.Set(cpu)
 		if unix.SchedSetaffinity(0, &one) != nil {
 			return // what is not visited is seen later
 		}
 	}
 }
-
-// maxCPUs is how many CPUs a unix.CPUSet has.
-const maxCPUs = 1024

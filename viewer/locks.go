@@ -70,25 +70,37 @@ func lockName(r *analyze.Report, row *analyze.LockRow) string {
 	if row.TimedOut > 0 {
 		name += fmt.Sprintf(", %d timed out", row.TimedOut)
 	}
-	if row.Open > 0 {
-		name += fmt.Sprintf(", %d whose end was not seen", row.Open)
+	return name + remarks(r, row.Open, row.PID)
+}
+
+// remarks are what there is to say of any row: waits or pauses whose end is missing, and
+// of several processes which one it is.
+func remarks(r *analyze.Report, open int64, pid int32) (text string) {
+	if open > 0 {
+		text = fmt.Sprintf(", %d whose end was not seen", open)
 	}
 	if several(r) {
-		name += ", " + processName(r, row.PID)
+		text += ", " + processName(r, pid)
 	}
-	return name
+	return text
+}
+
+// few joins the texts of the first maxParties of n things, and says how many more there are.
+func few(n int, text func(i int) string) string {
+	var parts []string
+	for i := range min(n, maxParties) {
+		parts = append(parts, text(i))
+	}
+	if n > maxParties {
+		parts = append(parts, fmt.Sprintf("and %d more", n-maxParties))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func waitersOf(row *analyze.LockRow) string {
-	var parts []string
-	for i, w := range row.Waiters {
-		if i == maxParties {
-			parts = append(parts, fmt.Sprintf("and %d more", len(row.Waiters)-i))
-			break
-		}
-		parts = append(parts, fmt.Sprintf("%s %s", duration(w.WaitNS), at(w.Party)))
-	}
-	return strings.Join(parts, "; ")
+	return few(len(row.Waiters), func(i int) string {
+		return fmt.Sprintf("%s %s", duration(row.Waiters[i].WaitNS), at(row.Waiters[i].Party))
+	})
 }
 
 // holdersOf says who held the lock, as far as that is known, or who woke its waiters.
@@ -97,25 +109,19 @@ func holdersOf(row *analyze.LockRow) string {
 	if !row.Held {
 		list, word, where = row.Wakers, "woken by: ", ": "
 	}
-	var parts []string
-	for i, h := range list {
-		if i == maxParties {
-			parts = append(parts, fmt.Sprintf("and %d more", len(list)-i))
-			break
-		}
-		text := party(h.Party)
-		if site := place(h.Site); site != "" {
+	if len(list) == 0 {
+		return ""
+	}
+	return word + few(len(list), func(i int) string {
+		text := party(list[i].Party)
+		if site := place(list[i].Site); site != "" {
 			text += where + site
 		}
 		if row.Held {
-			text = duration(h.NS) + " " + text
+			text = duration(list[i].NS) + " " + text
 		}
-		parts = append(parts, text)
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return word + strings.Join(parts, "; ")
+		return text
+	})
 }
 
 // markdownLocks are the deadlocks, and the table of locks.

@@ -3,7 +3,6 @@ package viewer
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"gilscope/analyze"
 )
@@ -32,30 +31,18 @@ func (p *page) world(r *analyze.Report, top int) {
 
 // worldName is why, and what of the pauses is to be known.
 func worldName(r *analyze.Report, row *analyze.WorldRow) string {
-	name := row.Reason
-	if row.Open > 0 {
-		name += fmt.Sprintf(", %d whose end was not seen", row.Open)
-	}
-	if several(r) {
-		name += ", " + processName(r, row.PID)
-	}
-	return name
+	return row.Reason + remarks(r, row.Open, row.PID)
 }
 
 func stoppedThreads(row *analyze.WorldRow) string {
-	var parts []string
-	for i, t := range row.Threads {
-		if i == maxParties {
-			parts = append(parts, fmt.Sprintf("and %d more", len(row.Threads)-i))
-			break
-		}
+	return few(len(row.Threads), func(i int) string {
+		t := &row.Threads[i]
 		text := fmt.Sprintf("%s (%d) %s for %s", t.Name, t.TID, times(t.Stops), duration(t.StoppedNS))
 		if t.TookMaxNS != nil {
 			text += fmt.Sprintf(", took up to %s to stop", duration(*t.TookMaxNS))
 		}
-		parts = append(parts, text)
-	}
-	return strings.Join(parts, "; ")
+		return text
+	})
 }
 
 // times is "once" or "3 times".
