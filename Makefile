@@ -97,15 +97,14 @@ bench-recorder: ## what the recorder itself takes: CPU, memory, growth over 5 mi
 # Go's fuzzer now and then fails to stop in time and calls that a failure ("context deadline exceeded"); a finding
 # looks different, and is one.
 .PHONY: fuzz
-fuzz: ## every fuzz target, one after another; FUZZTIME=10s each
+fuzz: ## every fuzz target, as many at a time as there are CPUs; FUZZTIME=10s each
 	@for package in $(UNIT); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || :); do \
-			echo "== $$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package >.fuzz.log 2>&1 || \
-				{ grep -q 'context deadline exceeded' .fuzz.log && ! grep -q 'Failing input' .fuzz.log; } || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
-			tail -n 1 .fuzz.log; rm -f .fuzz.log; \
-		done; \
-	done
+		go test -list '^Fuzz' $$package | sed -n "s|^Fuzz|$$package &|p"; \
+	done | xargs -P "$$(nproc)" -L 1 sh -c ' \
+		log=$$(mktemp); \
+		go test -run "^\$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 1 $$0 >$$log 2>&1 || \
+			{ grep -q "context deadline exceeded" $$log && ! grep -q "Failing input" $$log; } || { cat $$log; rm $$log; exit 1; }; \
+		echo "$$1: $$(tail -n 1 $$log)"; rm $$log'
 
 .PHONY: pythons
 pythons: ## get the interpreters that tests trace, beside those installed; needs apt, gcc, python3 with pip
