@@ -241,7 +241,7 @@ func (s *session) tellDeadlock(p *process, c circle) {
 		if tid == 0 {
 			return "a thread that is gone"
 		}
-		return fmt.Sprintf("%s (%d)", names[tid], tid)
+		return fmt.Sprintf("%s (%d)", names[tid].Name, tid)
 	}
 	for i := range c.links {
 		l := &c.links[i]

@@ -27,7 +27,12 @@ func (d *dispatcher) fork(p *process, r probes.Record) {
 	delete(d.tids, int32(r.Peer))
 	if t := d.join(p, r.Peer); t != nil {
 		t.born = at
-		d.event(p, trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid})
+		e := trace.Event{Time: at, Kind: trace.ThreadStart, TID: t.tid, Arg: int64(r.Tid)}
+		if p.stacks != nil {
+			k := p.stacks.lookup(r.Own)
+			e.Stack, e.Other = k.id, int32(k.site)
+		}
+		d.event(p, e)
 	}
 }
 
@@ -60,7 +65,11 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 		d.threadEnds(p, t, at, trace.WaitExit)
 		d.loopEnds(p, t, at)
 		d.workerEnds(p, t, at)
-		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid})
+		how := trace.EndedItself
+		if r.Flags&probes.FlagWithAll != 0 {
+			how = trace.EndedWithProcess
+		}
+		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid, Arg: int64(how)})
 		t.ended = at
 		p.ending++
 	}

@@ -82,10 +82,15 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// name tells the trace the names of the process's threads.
+// name tells the trace the names of the process's threads, and which are daemons.
 func (s *session) name(p *process) {
 	p.naming = max(p.naming-1, 0)
-	for tid, name := range p.names() {
-		s.w.Thread(trace.Thread{PID: p.pid, TID: tid, Name: name})
+	for tid, is := range p.names() {
+		s.w.Thread(trace.Thread{PID: p.pid, TID: tid, Name: is.Name})
+		if t := p.threads[tid]; is.Daemon != nil && !t.daemonTold && t.ended == 0 {
+			t.daemonTold = true
+			s.w.Note(trace.Note{Time: max(now(), t.born), PID: p.pid, Name: trace.NoteThread,
+				Args: []trace.Arg{{Key: "tid", Num: int64(tid)}, {Key: "daemon", Num: bit(*is.Daemon)}}})
+		}
 	}
 }

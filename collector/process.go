@@ -101,13 +101,14 @@ func tasks(pid int) ([]int32, error) {
 }
 
 // names returns the best name of each thread: Python's where it has one that
-// says more than the kernel's, which before 3.14 is that of the process.
-func (p *process) names() map[int32]string {
-	names := map[int32]string{}
+// says more than the kernel's, which before 3.14 is that of the process. With it
+// comes what else the Thread object says, if there is one.
+func (p *process) names() map[int32]cpython.ThreadObject {
+	names := map[int32]cpython.ThreadObject{}
 	for tid := range p.threads {
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/comm", p.pid, tid))
 		if err == nil {
-			names[tid] = strings.TrimSuffix(string(comm), "\n")
+			names[tid] = cpython.ThreadObject{Name: strings.TrimSuffix(string(comm), "\n")}
 		}
 	}
 	if p.py == nil {
@@ -117,14 +118,14 @@ func (p *process) names() map[int32]string {
 	if err != nil {
 		return names
 	}
-	python, err := p.py.ThreadNames()
+	python, err := p.py.ThreadObjects()
 	if err != nil {
 		return names
 	}
 	for _, ts := range states {
 		// A child has the thread states of its parent until it has put its own house in order.
-		if name := python[ts.Ident]; name != "" && p.threads[ts.TID] != nil {
-			names[ts.TID] = name
+		if is := python[ts.Ident]; is.Name != "" && p.threads[ts.TID] != nil {
+			names[ts.TID] = is
 		}
 	}
 	return names

@@ -4,29 +4,30 @@ import "gilscope/internal/trace"
 
 // thread is what the collector knows of one thread of a target.
 type thread struct {
-	tid      int32
-	proc     *process
-	ended    trace.Time // 0: it lives
-	lastIn   trace.Time // last time it got a CPU
-	woken    trace.Time // last time somebody made it runnable
-	signal   bool       // and that was a drop; otherwise a timer
-	slice    bool       // a probe saw it enter a wait; it has not slept since
-	asked    bool       // to drop the GIL, since it last took it
-	cpu      onCPU
-	cpuSince trace.Time
-	wait     wait
-	lock     lockWait
-	holds    *gil       // detail full: the GIL it holds
-	since    trace.Time // detail full: since when
-	tasks    loopTasks
-	loop     *loop      // nil: it is no event loop
-	inLoop   uint32     // CPU samples in a loop that is not watched
-	worker   *worker    // nil: it works for no executor
-	looks    int        // at its stack, see findWorkers
-	born     trace.Time // 0: before the recording
-	stops    trace.Time // since when it stops all others; 0: it does not
-	imported string     // the module that it imported last, if a probe told
-	fired    trace.Time // begin of the wait or hold of which an alarm has told
+	tid        int32
+	proc       *process
+	ended      trace.Time // 0: it lives
+	lastIn     trace.Time // last time it got a CPU
+	woken      trace.Time // last time somebody made it runnable
+	signal     bool       // and that was a drop; otherwise a timer
+	slice      bool       // a probe saw it enter a wait; it has not slept since
+	asked      bool       // to drop the GIL, since it last took it
+	cpu        onCPU
+	cpuSince   trace.Time
+	wait       wait
+	lock       lockWait
+	holds      *gil       // detail full: the GIL it holds
+	since      trace.Time // detail full: since when
+	tasks      loopTasks
+	loop       *loop      // nil: it is no event loop
+	inLoop     uint32     // CPU samples in a loop that is not watched
+	worker     *worker    // nil: it works for no executor
+	looks      int        // at its stack, see findWorkers
+	born       trace.Time // 0: before the recording
+	daemonTold bool       // whether it is one has been told
+	stops      trace.Time // since when it stops all others; 0: it does not
+	imported   string     // the module that it imported last, if a probe told
+	fired      trace.Time // begin of the wait or hold of which an alarm has told
 }
 
 // wait is a GIL wait that goes on, or the start of none.

@@ -178,7 +178,7 @@ type bpfScratch struct {
 	Hash   uint64
 	Code   [32]uint64
 	N      uint32
-	Pad    uint32
+	Busy   uint32
 	Known  [256]struct {
 		_     structs.HostLayout
 		Code  uint64
@@ -270,6 +270,7 @@ type bpfWorker struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	bpfMapCounters          = "counters"
+	bpfMapForkScratches     = "fork_scratches"
 	bpfMapHostTids          = "host_tids"
 	bpfMapLags              = "lags"
 	bpfMapLoopScratches     = "loop_scratches"
@@ -378,6 +379,7 @@ type bpfProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	ForkScratches *ebpf.MapSpec `ebpf:"fork_scratches"`
 	HostTids      *ebpf.MapSpec `ebpf:"host_tids"`
 	Lags          *ebpf.MapSpec `ebpf:"lags"`
 	LoopScratches *ebpf.MapSpec `ebpf:"loop_scratches"`
@@ -428,6 +430,7 @@ func (o *bpfObjects) Close() error {
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
 	Counters      *ebpf.Map `ebpf:"counters"`
+	ForkScratches *ebpf.Map `ebpf:"fork_scratches"`
 	HostTids      *ebpf.Map `ebpf:"host_tids"`
 	Lags          *ebpf.Map `ebpf:"lags"`
 	LoopScratches *ebpf.Map `ebpf:"loop_scratches"`
@@ -444,6 +447,7 @@ type bpfMaps struct {
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
 		m.Counters,
+		m.ForkScratches,
 		m.HostTids,
 		m.Lags,
 		m.LoopScratches,

@@ -43,6 +43,7 @@ const (
 	FlagLocked   = 1 << 6     // somebody holds the GIL
 	FlagLoop     = 1 << 7     // At is valid
 	FlagFollowed = FlagNext   // fork: the child is a target too
+	FlagWithAll  = FlagNext   // exit: Tid did not end by itself, all of its process ends
 	FlagShared   = FlagAsleep // fork: the child runs in its parent's memory until it execs
 )
 

@@ -58,15 +58,15 @@ func TestThreadNamesWhileTheyChange(t *testing.T) {
 		main, workers, failed := 0, 0, 0
 		const rounds = 200
 		for range rounds {
-			names, err := p.ThreadNames()
+			names, err := p.ThreadObjects()
 			if errors.Is(err, ErrGone) {
 				t.Fatal(err)
 			}
 			if err != nil {
 				failed++
 			}
-			for _, name := range names {
-				if name == "MainThread" {
+			for _, is := range names {
+				if is.Name == "MainThread" {
 					main++
 				} else {
 					workers++
@@ -91,11 +91,11 @@ func TestEndedProcess(t *testing.T) {
 	begin := time.Now()
 	_, interpreters := p.Interpreters()
 	_, threads := p.ThreadStates()
-	_, names := p.ThreadNames()
+	_, names := p.ThreadObjects()
 	_, again := Open(proc.PID)
 	for name, err := range map[string]error{
 		"Read": p.Read(p.Runtime, make([]byte, 8)), "Interpreters": interpreters, "ThreadStates": threads,
-		"ThreadNames": names, "Refresh": p.Refresh(), "Open": again, "Alive": p.Alive(),
+		"ThreadObjects": names, "Refresh": p.Refresh(), "Open": again, "Alive": p.Alive(),
 	} {
 		if !errors.Is(err, ErrGone) {
 			t.Errorf("%s of an ended process: error %v, want ErrGone", name, err)

@@ -19,14 +19,15 @@ started = []
 def body():
     started.append(threading.get_ident())
     go.wait()
-threads = [threading.Thread(target=body, name=n, daemon=True) for n in names]
+threads = [threading.Thread(target=body, name=n, daemon=n != "alpha") for n in names]
 for t in threads: t.start()
 while len(started) < len(threads): pass
 print("ready")
 print(sys.getswitchinterval())
-for t in threading.enumerate(): print(t.ident, getattr(t, "native_id", 0), t.name.encode("utf-8").hex())
+for t in threading.enumerate(): print(t.ident, getattr(t, "native_id", 0), t.name.encode("utf-8").hex(), str(t.daemon).lower())
 print("end")
 sys.stdin.read()
+go.set()
 `
 
 // each runs a test for every interpreter of the machine that has a GIL.
@@ -96,13 +97,17 @@ func checkThreads(t *testing.T, p *Process, proc *testpy.Proc) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, err := p.ThreadNames()
+	names, err := p.ThreadObjects()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{}
 	for _, s := range states {
-		got[fmt.Sprintf("%d %d %x", s.Ident, s.TID, names[s.Ident])] = true
+		is := names[s.Ident]
+		if is.Daemon == nil {
+			t.Fatalf("it is not known whether thread %q is a daemon", is.Name)
+		}
+		got[fmt.Sprintf("%d %d %x %v", s.Ident, s.TID, is.Name, *is.Daemon)] = true
 	}
 	if len(got) != len(want) {
 		t.Errorf("threads %v, want %v", got, want)

@@ -11,12 +11,18 @@ const (
 	flagManagedDict  = 1 << 4 // 3.11+
 )
 
-// ThreadNames returns the names of the threading.Thread objects by pthread
+// ThreadObject is what a threading.Thread says of itself.
+type ThreadObject struct {
+	Name   string
+	Daemon *bool // nil: it could not be read
+}
+
+// ThreadObjects returns the threading.Thread objects by pthread
 // ident, from sys.modules['threading']._active of every interpreter. A thread
 // that Python did not start has none. The objects may change while they are
-// read: a name that cannot be read is left out.
-func (p *Process) ThreadNames() (map[uint64]string, error) {
-	names := map[uint64]string{}
+// read: one whose name cannot be read is left out.
+func (p *Process) ThreadObjects() (map[uint64]ThreadObject, error) {
+	names := map[uint64]ThreadObject{}
 	err := p.addNames(names, p.interp)
 	if err != nil {
 		if gone := p.Alive(); gone != nil {
@@ -36,13 +42,13 @@ func (p *Process) ThreadNames() (map[uint64]string, error) {
 
 // addNames adds the names that one interpreter has. A thread that runs code of
 // several has a name in each; the one that was given to it wins.
-func (p *Process) addNames(names map[uint64]string, interp uint64) error {
+func (p *Process) addNames(names map[uint64]ThreadObject, interp uint64) error {
 	active, err := p.activeThreads(interp)
 	if err != nil {
 		return err
 	}
-	attributes := map[uint64]uint64{} // places of _name, see instanceAttribute
-	objs, idents := []objectRead{}, []uint64{}
+	attributes, flags := map[uint64]uint64{}, map[uint64]uint64{} // places of _name and _daemonic, see instanceAttribute
+	objs, idents, daemons := []objectRead{}, []uint64{}, []*bool{}
 	for _, e := range active {
 		ident, ok := p.readInt(e.key)
 		if !ok {
@@ -52,17 +58,32 @@ func (p *Process) addNames(names map[uint64]string, interp uint64) error {
 		if err != nil || name == 0 {
 			continue
 		}
-		objs, idents = append(objs, objectRead{addr: name}), append(idents, ident)
+		objs, idents, daemons = append(objs, objectRead{addr: name}), append(idents, ident), append(daemons, p.daemonic(e.value, flags))
 	}
 	if err := p.readObjects(objs); err != nil {
 		return err
 	}
 	for i := range objs {
-		if known, ok := names[idents[i]]; objs[i].err == nil && (!ok || byDefault(known) && !byDefault(objs[i].str())) {
-			names[idents[i]] = objs[i].str()
+		if known, ok := names[idents[i]]; objs[i].err == nil && (!ok || byDefault(known.Name) && !byDefault(objs[i].str())) {
+			names[idents[i]] = ThreadObject{objs[i].str(), daemons[i]}
 		}
 	}
 	return nil
+}
+
+// daemonic reads whether a Thread is a daemon (Lib/threading.py, Thread._daemonic, a
+// bool, which is an int); index as for instanceAttribute.
+func (p *Process) daemonic(thread uint64, index map[uint64]uint64) *bool {
+	addr, err := p.instanceAttribute(thread, "_daemonic", index)
+	if err != nil || addr == 0 {
+		return nil
+	}
+	v, ok := p.readInt(addr)
+	if !ok || v > 1 {
+		return nil
+	}
+	is := v == 1
+	return &is
 }
 
 // byDefault says whether a name is one that threading gives to threads that it

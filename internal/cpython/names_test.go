@@ -60,13 +60,13 @@ func TestThreadNamesInside(t *testing.T) {
 			}
 		}
 		p := open(t, proc.PID)
-		names, err := p.ThreadNames()
+		names, err := p.ThreadObjects()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for ident, name := range want {
-			if names[ident] != name {
-				t.Errorf("thread %d is called %q, want %q; all: %v", ident, names[ident], name, names)
+			if names[ident].Name != name {
+				t.Errorf("thread %d is called %q, want %q; all: %v", ident, names[ident].Name, name, names)
 			}
 		}
 		if len(names) != 5 { // and the main thread

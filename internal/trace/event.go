@@ -60,8 +60,8 @@ const (
 	GILHolderSeen       // TID saw Other holding the GIL; Stack: Other's; Arg: SeenAt
 	GILWaiters          // counter: Arg threads wait for the GIL from now on
 	GILBusy             // counter: the GIL was held for Arg percent of the time up to the next value
-	ThreadStart         // TID was created
-	ThreadExit          // TID ended
+	ThreadStart         // TID was created by the thread Arg (0: not known); Stack: the creator's; Other: depth in Stack of the frame to name
+	ThreadExit          // TID ended; Arg: ThreadEnd
 	LoopBlockBegin      // an iteration of TID's event loop that is a block; Arg: BlockCause; Stack: most of it; Other: depth in Stack of the frame to name
 	LoopBlockEnd        // it ends; Arg: BlockEnd
 	LoopBusyShare       // counter: TID's loop was busy for Arg percent of the time since the value before
@@ -124,6 +124,16 @@ const (
 	WaitExit                       // the thread or its process ended, or execed
 	WaitUnknown                    // the end was not seen (lost events, end of the recording)
 	WaitTimeout                    // nobody woke the waiter (of a lock), which waited with a time limit
+)
+
+// ThreadEnd says how a thread ended.
+type ThreadEnd int64
+
+// Ends of threads.
+const (
+	EndedSomehow     ThreadEnd = iota // not known
+	EndedItself                       // by itself
+	EndedWithProcess                  // all of its process ended: the program called exit, or a signal killed it
 )
 
 // DropReason says why a thread dropped the GIL.

@@ -107,7 +107,7 @@ func (s *simulation) run(steps int) {
 	stack := func() StackID { return StackID(1 + s.r.IntN(len(s.t.Stacks)-1)) }
 	for i := range s.threads {
 		s.pass(100)
-		s.add(with(ThreadStart, i, Event{}))
+		s.add(with(ThreadStart, i, Event{Arg: int64(s.pid), Other: 1, Stack: stack()}))
 	}
 	s.pass(1000)
 	s.add(with(GILHoldBegin, 0, Event{Stack: stack()}))
@@ -137,7 +137,7 @@ func (s *simulation) run(steps int) {
 	s.add(with(GILHoldEnd, last, Event{Arg: int64(DropVoluntary)}))
 	s.add(Event{Kind: GILHolder, PID: s.pid, Time: s.now})
 	s.add(Event{Kind: GILBusy, PID: s.pid, Time: s.now, Arg: 99})
-	s.add(with(ThreadExit, last, Event{}))
+	s.add(with(ThreadExit, last, Event{Arg: int64(EndedWithProcess)}))
 }
 
 // sched adds n scheduling events of the two threads.

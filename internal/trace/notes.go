@@ -62,6 +62,8 @@ const (
 	NoteExecutor = "executor"
 	// NoteWorker says that a thread is a worker of an executor: tid, executor, and pool (of a process's: the pid of whose it is).
 	NoteWorker = "executor worker"
+	// NoteThread says what Python's object of a thread says: tid, daemon (0|1).
+	NoteThread = "thread"
 	// NoteTasks counts the tasks of a loop that are not done, at one moment: tid, at (begin|end: of the recording, or when the
 	// loop was found, and when a dump is written), pending, running (0 or 1), ready (to run), and at the end, if the begin is
 	// known, new and gone (of the tasks that were pending at the end and at the begin, at least so many were not at the other).

@@ -126,6 +126,7 @@ var (
 	cpuModeNames     = []string{ModeKernel: "kernel", ModeUser: "user"}
 	seenAtNames      = []string{SeenWait: "wait", SeenBlock: "block", SeenDrop: "drop"}
 	waitOutcomeNames = []string{WaitTaken: "taken", WaitExit: "exit", WaitUnknown: "unknown", WaitTimeout: "timeout"}
+	threadEndNames   = []string{EndedSomehow: "unknown", EndedItself: "itself", EndedWithProcess: "process"}
 	blockEndNames    = []string{BlockOver: "over", BlockUnknown: "unknown"}
 	blockCauseNames  = []string{CauseUnknown: "unknown", CauseCPU: "cpu", CauseSleep: "sleep", CauseSyscall: "syscall", CauseDNS: "dns",
 		CauseFile: "file", CauseLock: "lock", CauseGIL: "gil", CauseGC: "gc", CauseRunqueue: "runqueue"}
@@ -185,9 +186,9 @@ var Specs = [numKinds]Spec{
 	WorldStopEnd: {Name: "world.stop.end", Form: FormEnd, Track: TrackWorld, Category: "world.stop", Slice: "stop-the-world", Ends: WorldStopBegin, Rank: 4, Fields: []Field{
 		pidField, tidField, {Of: FieldArg, Key: "end", Enum: blockEndNames}}},
 	ThreadStart: {Name: "thread.start", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread start", Rank: 2, Fields: []Field{
-		pidField, tidField}},
+		pidField, tidField, {Of: FieldArg, Key: "creator_tid"}, {Of: FieldOther, Key: depthKey}, stackField}},
 	ThreadExit: {Name: "thread.exit", Form: FormInstant, Track: TrackThread, Category: "thread", Slice: "thread exit", Rank: 13, Fields: []Field{
-		pidField, tidField}},
+		pidField, tidField, {Of: FieldArg, Key: "ended", Enum: threadEndNames}}},
 	LoopBlockBegin: {Name: "loop.block.begin", Form: FormBegin, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Rank: 20, Fields: []Field{
 		pidField, tidField, {Of: FieldArg, Key: "cause", Enum: blockCauseNames}, {Of: FieldOther, Key: depthKey}, stackField}},
 	LoopBlockEnd: {Name: "loop.block.end", Form: FormEnd, Track: TrackLoop, Category: "loop.block", Slice: "loop block", Ends: LoopBlockBegin, Rank: 19, Fields: []Field{

@@ -94,7 +94,7 @@ func TestValidateOfTables(t *testing.T) {
 		{"nothing", "", func(*Trace) {}},
 		{"order", "canonical order", func(x *Trace) { x.Events[3], x.Events[4] = x.Events[4], x.Events[3] }},
 		{"kind", "kind 99 is unknown", func(x *Trace) { x.Events[0].Kind = 99 }},
-		{"unused field", "does not use it", func(x *Trace) { x.Events[0].Other = 5 }},
+		{"unused field", "does not use it", func(x *Trace) { x.Events[0].Flow = 5 }},
 		{"stack", "stack 4000 does not exist", func(x *Trace) { x.Events[5].Stack = 4000 }},
 		{"frame of a stack", "frame 900 does not exist", func(x *Trace) { x.Stacks[1][0] = 900 }},
 		{"string of a frame", "a string is out of range", func(x *Trace) { x.Frames[1].File = 1 << 30 }},

@@ -196,7 +196,9 @@ func (x *window) instant(e *Event) {
 	case ThreadExit:
 		p := x.of(e)
 		delete(p.threads, e.TID)
-		p.notes = slices.DeleteFunc(p.notes, func(n Note) bool { return n.Name == NoteWorker && n.number("tid") == int64(e.TID) })
+		p.notes = slices.DeleteFunc(p.notes, func(n Note) bool {
+			return (n.Name == NoteWorker || n.Name == NoteThread) && n.number("tid") == int64(e.TID)
+		})
 		delete(x.runnable, e.TID)
 	case SchedWaking:
 		if int(e.CPU) >= len(x.cpus) || x.cpus[e.CPU].last.TID != e.TID { // who wakes itself runs

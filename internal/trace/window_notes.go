@@ -8,7 +8,7 @@ import (
 // describes says of a note's name whether it holds from then on, so that it is
 // told again in a window that begins later.
 var describes = map[string]bool{
-	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true, NoteLoop: true, NoteExecutor: true, NoteWorker: true,
+	NoteStarted: true, NoteTarget: true, NoteDetail: true, NoteInterpreter: true, NoteInterval: true, NoteLoop: true, NoteExecutor: true, NoteWorker: true, NoteThread: true,
 }
 
 // sinceKey says in a NoteStarted that is told again when the process did start.

@@ -30,6 +30,7 @@ typedef struct { int counter; } CORE atomic_t;
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
+	unsigned int flags;
 } CORE;
 
 struct upid {

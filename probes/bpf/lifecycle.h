@@ -3,6 +3,7 @@
  * Threads and processes that begin and end. A child of a target that is
  * followed becomes a target here and now, before its first instruction.
  */
+#define SIGNAL_GROUP_EXIT 4 /* linux/sched/signal.h */
 
 /* Remembers which of the host's threads a thread in a pid namespace is. Where
  * its struct pid lies is read as a number: to a pointer, the verifier of Linux
@@ -53,6 +54,20 @@ static __always_inline bool follow(struct target *parent, struct task_struct *ch
 	return 1;
 }
 
+/* Tells of a new thread, with the line that made it: making one costs many times
+ * what a stack does. */
+static __always_inline void thread_begins(struct target *t, struct scratch *s, struct task_struct *parent, u32 child)
+{
+	struct thread *th = t->places_n ? thread_of(parent->pid) : NULL;
+
+	begin_rec(&s->rec, REC_FORK, t->tgid, parent->pid);
+	s->rec.peer = child;
+	s->rec.arg = t->tgid;
+	if (th)
+		s->rec.nframes = walk(t, s, th, tstate_of(t, th, parent->pid, th->place), 0);
+	send_scratch(s);
+}
+
 SEC("tp_btf/sched_process_fork")
 int sched_process_fork(u64 *ctx)
 {
@@ -60,15 +75,26 @@ int sched_process_fork(u64 *ctx)
 	u32 tgid = parent->tgid;
 	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
 	bool shared = child->mm == parent->mm;
+	struct scratch *s;
+	u32 zero = 0;
 	struct rec r;
 
 	if (!t)
 		return 0;
+	if (child->tgid == tgid) {
+		number(tgid, t->level, child);
+		s = bpf_map_lookup_elem(&fork_scratches, &zero);
+		if (s && !s->busy) {
+			s->busy = 1;
+			thread_begins(t, s, parent, child->pid);
+			s->busy = 0;
+			return 0;
+		}
+	}
 	begin_rec(&r, REC_FORK, tgid, parent->pid);
 	r.peer = child->pid;
 	r.arg = child->tgid;
 	if (r.arg == tgid) {
-		number(tgid, t->level, child);
 		send(&r, sizeof(r));
 		return 0;
 	}
@@ -110,6 +136,8 @@ int sched_process_exit(u64 *ctx)
 	worker_ends(p->pid);
 	begin_rec(&r, REC_EXIT, tgid, p->pid);
 	r.arg = p->signal->group_exit_code ? p->signal->group_exit_code : p->exit_code;
+	if (p->signal->flags & SIGNAL_GROUP_EXIT)
+		r.flags |= F_WITH_ALL;
 	if (p->signal->live.counter) {
 		send(&r, sizeof(r));
 		return 0;

@@ -89,7 +89,7 @@ struct scratch {
 	u64 hash;               /* of the frames so far */
 	u64 code[32];           /* the start of a code object */
 	u32 n;                  /* frames so far; here and not in a register, so that the verifier forgets its value */
-	u32 pad;
+	u32 busy;               /* somebody builds a record here; only where programs can be preempted by their like */
 	struct known known[KNOWN]; /* by a hash of the address */
 };
 
@@ -107,6 +107,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct scratch);
 } loop_scratches SEC(".maps");
+
+/* And for the program on new threads, which those interrupt, too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} fork_scratches SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -16,7 +16,7 @@ enum rec_kind {
 	REC_DROP,     /* tid is dropping the GIL; arg: a drop request is pending */
 	REC_SLICE,    /* tid begins one timed slice of a GIL wait */
 	REC_ENTER,    /* tid enters take_gil */
-	REC_FORK,     /* tid created peer, a thread of process arg: of its own, or the first of a new one */
+	REC_FORK,     /* tid created peer, a thread of process arg: of its own (with the stack of tid), or the first of a new one */
 	REC_EXEC,     /* tgid became another program */
 	REC_BRAKE,    /* the probes of tgid were hit as often as they may, and tell nothing from now on */
 	REC_EXIT,     /* tid ended; arg: exit code as wait(2) has it; F_LAST: the process with it */
@@ -46,6 +46,7 @@ enum rare_kind {
 #define F_LOCKED  (1 << 6) /* somebody holds the GIL, valid with F_GIL */
 #define F_LOOP	  (1 << 7) /* the record ends with a struct loop_at */
 #define F_FOLLOWED F_NEXT  /* FORK: the new process is a target too */
+#define F_WITH_ALL F_NEXT /* EXIT: tid did not end by itself, all of its process ends */
 #define F_SHARED  F_ASLEEP /* FORK: it runs in the memory of its parent until it execs (vfork) */
 
 /* rec.op where word is 0: about a lock that is not the GIL. */
