@@ -18,7 +18,7 @@ type Analyzer struct {
 // Analyzers are run in this order; the later ones read what the earlier ones
 // put into the report.
 var Analyzers = []Analyzer{
-	recordingAnalyzer, processesAnalyzer, gilStateAnalyzer, threadsAnalyzer, gilAnalyzer, switchingAnalyzer,
+	recordingAnalyzer, processesAnalyzer, gilStateAnalyzer, threadsAnalyzer, threadMakersAnalyzer, gilAnalyzer, switchingAnalyzer,
 	loopsAnalyzer, blocksAnalyzer, overloadAnalyzer, tasksAnalyzer,
 	executorsAnalyzer, saturatedAnalyzer, starvedAnalyzer, limitAnalyzer,
 	locksAnalyzer, deadlocksAnalyzer, contentionAnalyzer, lockOrdersAnalyzer, doubleWaitAnalyzer,

@@ -75,7 +75,7 @@ var Metrics = slices.Concat([]Metric{
 		})
 	}},
 	{"recording.lost", "events that were lost", Count, func(r *Report) reading { return reading{value: float64(r.Recording.LostEvents)} }},
-}, lagMetrics, lockMetrics)
+}, lagMetrics, lockMetrics, threadMetrics)
 
 func metric(name string) (Metric, bool) {
 	for _, m := range Metrics {

@@ -12,6 +12,7 @@ type Report struct {
 	Recording    Recording      `json:"recording"`
 	Processes    []Process      `json:"processes"`
 	Threads      []ThreadRow    `json:"threads"`
+	ThreadMakers []ThreadMaker  `json:"thread_makers"` // lines that made threads while recorded, by how many
 	GIL          []GILRow       `json:"gil"`
 	Loops        []LoopRow      `json:"loops"`
 	Executors    []ExecutorRow  `json:"executors"`
@@ -89,22 +90,27 @@ type Exit struct {
 // ThreadRow is what one thread did with its time. The kernel gives numbers out
 // again: two rows of one process and number are two threads, one after the other.
 type ThreadRow struct {
-	PID            int32  `json:"pid"`
-	TID            int32  `json:"tid"`
-	Name           string `json:"name"`
-	StartedNS      *int64 `json:"started_ns"` // BOOTTIME; null: before the recording, or not seen
-	EndedNS        *int64 `json:"ended_ns"`   // null: not while recorded
-	OnCPUNS        *int64 `json:"on_cpu_ns"`
-	RunnableNS     *int64 `json:"runnable_ns"`
-	BlockedNS      *int64 `json:"blocked_ns"`
-	GILWaitNS      int64  `json:"gil_wait_ns"`
-	GILWaits       int64  `json:"gil_waits"`
-	GILWaitMaxNS   int64  `json:"gil_wait_max_ns"`
-	GILHoldNS      *int64 `json:"gil_hold_ns"`
-	GILHolds       *int64 `json:"gil_holds"`
-	ForcedDrops    *int64 `json:"forced_drops"`
-	VoluntaryDrops *int64 `json:"voluntary_drops"`
-	LockWaitNS     *int64 `json:"lock_wait_ns"`
+	PID              int32        `json:"pid"`
+	TID              int32        `json:"tid"`
+	Name             string       `json:"name"`
+	StartedNS        *int64       `json:"started_ns"`         // when it was made, BOOTTIME; null: before the recording, or not seen
+	CreatedBy        *Party       `json:"created_by"`         // the thread and line that made it; null: not known, as of those that were there before
+	RanPythonNS      *int64       `json:"ran_python_ns"`      // when it was first seen with the GIL or a Python stack; null: it was there before, or was not seen to
+	EndedNS          *int64       `json:"ended_ns"`           // null: not while recorded
+	EndedWithProcess *bool        `json:"ended_with_process"` // it was still there when its process called exit, or was killed; null: not known, or it did not end
+	Daemon           *bool        `json:"daemon"`             // as its Thread object says; null: not known
+	Joins            []ThreadJoin `json:"joins"`              // those who were seen to wait until it had ended; who comes later need not wait
+	OnCPUNS          *int64       `json:"on_cpu_ns"`
+	RunnableNS       *int64       `json:"runnable_ns"`
+	BlockedNS        *int64       `json:"blocked_ns"`
+	GILWaitNS        int64        `json:"gil_wait_ns"`
+	GILWaits         int64        `json:"gil_waits"`
+	GILWaitMaxNS     int64        `json:"gil_wait_max_ns"`
+	GILHoldNS        *int64       `json:"gil_hold_ns"`
+	GILHolds         *int64       `json:"gil_holds"`
+	ForcedDrops      *int64       `json:"forced_drops"`
+	VoluntaryDrops   *int64       `json:"voluntary_drops"`
+	LockWaitNS       *int64       `json:"lock_wait_ns"`
 }
 
 // GILRow is one interpreter's lock.
@@ -228,7 +234,7 @@ type Skipped struct {
 // newReport is an empty report: every list there, every unknown nil.
 func newReport() *Report {
 	return &Report{
-		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, GIL: []GILRow{},
+		Schema: Schema, Processes: []Process{}, Threads: []ThreadRow{}, ThreadMakers: []ThreadMaker{}, GIL: []GILRow{},
 		Loops: []LoopRow{}, Executors: []ExecutorRow{}, Locks: []LockRow{}, Deadlocks: []DeadlockRow{}, LockOrders: []LockOrderRow{}, StopTheWorld: []WorldRow{},
 		Forks: []struct{}{}, Findings: []Finding{}, Skipped: []Skipped{},
 		Recording: Recording{Losses: []Loss{}},

@@ -10,16 +10,17 @@ import (
 var threadsAnalyzer = Analyzer{
 	Name: "threads",
 	Doc: "What each thread did with its time: on a CPU, ready but without a CPU (runnable), blocked, and how much of that " +
-		"it waited for the GIL. Holds and drops are known only where every take was recorded (detail full).",
+		"it waited for the GIL. Holds and drops are known only where every take was recorded (detail full). Of threads that began while recorded also who made " +
+		"each and on which line, and when it was first seen with the GIL or a Python stack; of those that ended, who was seen to wait for that.",
 	Run: runThreads,
 }
 
 func runThreads(tl *Timeline, r *Report) {
-	rows := make([]ThreadRow, len(tl.Threads))
+	rows, lives := make([]ThreadRow, len(tl.Threads)), tl.threadLives()
 	for i := range tl.Threads {
 		th := &tl.Threads[i]
 		rows[i] = ThreadRow{PID: th.PID, TID: th.TID, Name: th.Name}
-		rows[i].life(th)
+		rows[i].life(tl, th, &lives[i])
 		rows[i].states(th.States)
 		if tl.Full(th.PID) {
 			zero := [4]int64{}
@@ -42,16 +43,6 @@ func runThreads(tl *Timeline, r *Report) {
 		return cmp.Or(cmp.Compare(x.PID, y.PID), cmp.Compare(x.TID, y.TID))
 	})
 	r.Threads = append(r.Threads, rows...)
-}
-
-func (row *ThreadRow) life(th *Thread) {
-	start, end := int64(th.Start), int64(th.End)
-	if th.Started {
-		row.StartedNS = &start
-	}
-	if th.Ended {
-		row.EndedNS = &end
-	}
 }
 
 // states sums the scheduler's states; they stay nil if none was seen.
