@@ -95,7 +95,7 @@ type ThreadRow struct {
 	Name             string       `json:"name"`
 	StartedNS        *int64       `json:"started_ns"`         // when it was made, BOOTTIME; null: before the recording, or not seen
 	CreatedBy        *Party       `json:"created_by"`         // the thread and line that made it; null: not known, as of those that were there before
-	RanPythonNS      *int64       `json:"ran_python_ns"`      // when it was first seen with the GIL or a Python stack; null: it was there before, or was not seen to
+	RanPythonNS      *int64       `json:"ran_python_ns"`      // when it was first seen with the GIL or a Python stack; null: it was there before, or that is not known
 	EndedNS          *int64       `json:"ended_ns"`           // null: not while recorded
 	EndedWithProcess *bool        `json:"ended_with_process"` // it was still there when its process called exit, or was killed; null: not known, or it did not end
 	Daemon           *bool        `json:"daemon"`             // as its Thread object says; null: not known

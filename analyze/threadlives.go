@@ -12,7 +12,8 @@ type ThreadJoin struct {
 type threadLife struct {
 	creator            int32 // its number; 0: not known
 	site               Site  // the line that made it
-	python, lastPython trace.Time
+	python, lastPython trace.Time // when it was first, and last, seen to run Python
+	byStack            bool       // and that first time was its stack; otherwise it had the GIL
 	daemon             *bool
 	end                trace.ThreadEnd
 	joins              []ThreadJoin
@@ -97,7 +98,7 @@ func (l *lifeReader) python(e *trace.Event, hasGIL bool) {
 	}
 	life := &l.lives[i]
 	if life.python == noTime {
-		life.python = e.Time
+		life.python, life.byStack = e.Time, !hasGIL
 	}
 	if shown {
 		life.lastPython = e.Time
@@ -162,6 +163,13 @@ func (tl *Timeline) nameAt(pid, tid int32, at trace.Time) string {
 	return ""
 }
 
+// late says that a thread without a GIL slept before it was first seen to run Python: it may
+// have done so long before.
+func (l *threadLife) late(th *Thread) bool {
+	slept, _ := th.In(Blocked, th.Start, l.python)
+	return l.byStack && slept > 0
+}
+
 // life fills in what is known of a thread's begin and end.
 func (row *ThreadRow) life(tl *Timeline, th *Thread, life *threadLife) {
 	start, end, python := int64(th.Start), int64(th.End), int64(life.python)
@@ -171,7 +179,7 @@ func (row *ThreadRow) life(tl *Timeline, th *Thread, life *threadLife) {
 	}
 	if th.Started {
 		row.StartedNS = &start
-		if life.python != noTime {
+		if life.python != noTime && !life.late(th) {
 			row.RanPythonNS = &python
 		}
 		if life.creator > 0 {

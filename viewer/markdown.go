@@ -37,6 +37,7 @@ func Markdown(w io.Writer, r *analyze.Report, top int) error {
 	markdownLocks(&b, r, top)
 	markdownLockOrders(&b, r, top)
 	markdownScaling(&b, r, top)
+	markdownThreadMakers(&b, r, top)
 	if len(r.Findings) > 0 {
 		b.WriteString("### Findings\n\n")
 	}

@@ -67,6 +67,7 @@ func Text(w io.Writer, r *analyze.Report, top int) error {
 	p.lockOrders(r, top)
 	p.scaling(r, top)
 	p.threads(r, top)
+	p.threadMakers(r, top)
 	p.findings(r, top)
 	p.skipped(r)
 	_, err := w.Write(p.buf.Bytes())
@@ -132,6 +133,9 @@ func costs(f analyze.Finding) string {
 	}
 	if strings.HasPrefix(f.Rule, "world.") {
 		return "being stopped"
+	}
+	if strings.HasPrefix(f.Rule, "thread.") {
+		return "starting threads"
 	}
 	return "waiting"
 }

@@ -1,7 +1,7 @@
 """Threads that come and go, by different lines: each says when it was made, when it first ran Python, when it ended, who
 joined it and for how long, and whether it is a daemon. Two daemons are left when the program ends.
 
-Protocol as in gilclock.py, but that what was measured is printed before the program ends by itself.
+Protocol: a line "ready"; begins once stdin has a line, or ends; one JSON object as the last line, and ends by itself.
 """
 import json
 import os
@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 
-from gilclock import clock, lines, told
+from gilclock import clock, lines
 
 MS = 0.001
+ROUNDS = 12
 made = []
 
 
@@ -79,11 +80,10 @@ makers = {"slow": begin_slow, "alone": begin_alone, "joiner": begin_joiner, "bri
 
 
 def main():
-    begin_left()  # may be older than the recording
+    begin_left()  # is older than the recording
     print("ready", flush=True)
-    end = time.monotonic() + 60
-    begin_left()
-    while not told(0) and time.monotonic() < end:
+    sys.stdin.readline()
+    for _ in range(ROUNDS):
         slow = begin_slow()
         joiner = begin_joiner(slow)
         begin_alone()
@@ -93,7 +93,7 @@ def main():
             begin_brief().join()
     time.sleep(20 * MS)  # the last that nobody joins ends
     begin_left()
-    time.sleep(20 * MS)
+    time.sleep(500 * MS)  # names and flags are looked at now and then
     print(json.dumps({
         "program": os.path.basename(sys.argv[0]), "pid": os.getpid(), "python": platform.python_version(),
         "threads": [t.json(makers[t.role]) for t in made if t.tid],
