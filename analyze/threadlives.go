@@ -10,8 +10,8 @@ type ThreadJoin struct {
 
 // threadLife is what a trace tells of how a thread came, ran Python, and went.
 type threadLife struct {
-	creator            int32 // its number; 0: not known
-	site               Site  // the line that made it
+	creator            int32      // its number; 0: not known
+	site               Site       // the line that made it
 	python, lastPython trace.Time // when it was first, and last, seen to run Python
 	byStack            bool       // and that first time was its stack; otherwise it had the GIL
 	daemon             *bool

@@ -19,6 +19,7 @@ type ThreadMaker struct {
 	LifeP50NS *int64   `json:"life_p50_ns"`  // null: half of them or more did not end
 	AtOnce    int64    `json:"at_once"`      // most that lived at one time
 	ToPython  int64    `json:"to_python_ns"` // from when they were made to when each ran Python, as far as seen, in all
+	python    int64    // threads that were seen to run Python
 	lives     []int64
 	spans     []span
 }
@@ -87,6 +88,7 @@ func (row *ThreadRow) madeBy(makers map[makerKey]*ThreadMaker, end trace.Time) {
 	}
 	m.spans = append(m.spans, life)
 	if row.RanPythonNS != nil {
+		m.python++
 		m.ToPython += *row.RanPythonNS - *row.StartedNS
 	}
 }
@@ -116,8 +118,9 @@ func (m *ThreadMaker) finish() {
 // brief says that threads of this line live for a short time only.
 func (m *ThreadMaker) brief() bool { return m.LifeP50NS != nil && *m.LifeP50NS < churnLifeNS }
 
+// churns says that a pool would do; threads of a C library it does not concern.
 func (m *ThreadMaker) churns() bool {
-	return m.brief() && m.Threads >= churnThreads && m.PerSecond > churnPerS && m.Threads >= churnReuse*m.AtOnce
+	return m.python > 0 && m.brief() && m.Threads >= churnThreads && m.PerSecond > churnPerS && m.Threads >= churnReuse*m.AtOnce
 }
 
 func (m *ThreadMaker) finding(tl *Timeline) Finding {
