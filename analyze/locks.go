@@ -289,11 +289,19 @@ func (s *lockSum) finish(tl *Timeline) {
 		list = append(list, LockHolder{l.party(s.PID, k), ns})
 	}
 	slices.SortFunc(list, func(x, y LockHolder) int {
-		return cmp.Or(cmp.Compare(y.NS, x.NS), cmp.Compare(x.Name, y.Name), cmp.Compare(textOf(x.Site), textOf(y.Site)))
+		return cmp.Or(cmp.Compare(y.NS, x.NS), cmp.Compare(x.Name, y.Name), cmp.Compare(textOf(x.Site), textOf(y.Site)), cmp.Compare(x.tid(), y.tid()))
 	})
 	if s.Holders, s.Wakers = list, []LockHolder{}; !s.Held {
 		s.Holders, s.Wakers = s.Wakers, s.Holders
 	}
+}
+
+// tid is the number of a thread, unknownParty for none.
+func (p *Party) tid() int32 {
+	if p.TID == nil {
+		return unknownParty
+	}
+	return *p.TID
 }
 
 func textOf(s *SiteRow) string {

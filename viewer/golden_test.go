@@ -59,7 +59,7 @@ func outcomes(tl *analyze.Timeline) Outcomes {
 }
 
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"hog", "convoy", "full", "quiet", "hostile", "family", "nogil", "loops", "executors", "locks", "freethreaded", "scaling"} {
+	for _, name := range []string{"hog", "convoy", "full", "quiet", "hostile", "family", "nogil", "loops", "executors", "locks", "freethreaded", "scaling", "threads"} {
 		tl := analyze.Build(load(t, name))
 		for ending, form := range forms {
 			t.Run(name+"."+ending, func(t *testing.T) {
@@ -119,7 +119,7 @@ func harmless(t *testing.T, out []byte) {
 
 // TestTextFits: the report is readable in 100 columns.
 func TestTextFits(t *testing.T) {
-	for _, name := range []string{"hog", "convoy", "full", "hostile", "family", "nogil", "loops", "executors", "locks", "freethreaded", "scaling"} {
+	for _, name := range []string{"hog", "convoy", "full", "hostile", "family", "nogil", "loops", "executors", "locks", "freethreaded", "scaling", "threads"} {
 		var out bytes.Buffer
 		if err := Text(&out, analyze.Analyze(load(t, name)), 10); err != nil {
 			t.Fatal(err)

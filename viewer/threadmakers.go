@@ -21,13 +21,21 @@ func (p *page) threadMakers(r *analyze.Report, top int) {
 			break
 		}
 		m := &r.ThreadMakers[i]
-		p.line("  %7d  %8s  %9s  %7d  %s", m.Threads, digits(m.PerSecond), maybe(m.LifeP50NS), m.AtOnce, maker(r, m))
+		p.line("  %7d  %8s  %9s  %7d  %s", m.Threads, rate(m), maybe(m.LifeP50NS), m.AtOnce, maker(r, m))
 	}
 	for i := range r.Processes {
 		if left := leftAtExit(r, &r.Processes[i]); left != "" {
 			p.wrap("  ", left)
 		}
 	}
+}
+
+// rate is how many threads a line made a second; of one alone there is none.
+func rate(m *analyze.ThreadMaker) string {
+	if m.Threads < 2 {
+		return unknown
+	}
+	return digits(m.PerSecond)
 }
 
 // maker is the line that made threads.
@@ -71,7 +79,7 @@ func markdownThreadMakers(b *bytes.Buffer, r *analyze.Report, top int) {
 		b.WriteString("### Threads made\n\n| threads | a second | half live | at once | by |\n|---|---|---|---|---|\n")
 		for i := range r.ThreadMakers[:min(len(r.ThreadMakers), top)] {
 			m := &r.ThreadMakers[i]
-			fmt.Fprintf(b, "| %d | %s | %s | %d | %s |\n", m.Threads, digits(m.PerSecond), maybe(m.LifeP50NS), m.AtOnce, markdown(maker(r, m)))
+			fmt.Fprintf(b, "| %d | %s | %s | %d | %s |\n", m.Threads, rate(m), maybe(m.LifeP50NS), m.AtOnce, markdown(maker(r, m)))
 		}
 		b.WriteString("\n")
 	}
