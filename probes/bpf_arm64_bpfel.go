@@ -258,6 +258,8 @@ type bpfUsage struct {
 	_     structs.HostLayout
 	Hits  uint64
 	Limit uint64
+	Rares uint64
+	Pad   uint64
 }
 
 type bpfWorker struct {

@@ -252,6 +252,8 @@ struct target {
 struct usage {
 	__u64 hits;
 	__u64 limit;
+	__u64 rares; /* hits of probes on functions that run seldom, which have no limit here */
+	__u64 pad;
 };
 
 /* A thread as its own pid namespace numbers it. */
