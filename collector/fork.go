@@ -67,6 +67,7 @@ func (s *session) forked(parent *process, r probes.Record) {
 // inherit gives a forked child what is known of its parent's interpreter.
 func (s *session) inherit(c, parent *process, at trace.Time) {
 	c.py, c.plan, c.head, c.since = parent.py.Forked(int(c.pid)), parent.plan, parent.head, at
+	c.rare, c.rarePlan, c.rares = parent.rare, parent.rarePlan, rareHitsFrom(s.probes.RareHits(int(c.pid)))
 	c.level = parent.level
 	c.stacks = newStacks(c.py, s.w, parent.stacks)
 	c.stacks.paths = s.o.paths()

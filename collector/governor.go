@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gilscope/internal/cpython"
@@ -42,7 +43,26 @@ func (s *session) calibrate() error {
 	if s.o.Detail == probes.Waits && (s.o.Backend == probes.AutoBackend || s.o.Backend == probes.Futex) {
 		return nil // no probe
 	}
-	hits, err := s.probes.Calibrate(probes.PlannedCosts...)
+	return s.measureHits(probes.PlannedCosts)
+}
+
+// calibrateFor measures what hits of a plan cost where that is not known: probes on functions that run seldom
+// are there at any detail, and wherever these begin.
+func (s *session) calibrateFor(plan probes.Plan) error {
+	var unknown []cpython.Cost
+	for _, h := range plan.Hooks {
+		if _, ok := s.perHit[h.Site.Cost]; !ok && !slices.Contains(unknown, h.Site.Cost) {
+			unknown = append(unknown, h.Site.Cost)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return s.measureHits(unknown) // their probes go at the end, or with those of the first calibration
+}
+
+func (s *session) measureHits(costs []cpython.Cost) error {
+	hits, err := s.probes.Calibrate(costs...)
 	if err != nil {
 		return err
 	}
@@ -95,7 +115,13 @@ func (s *session) choose(p *process, py *cpython.Process) error {
 // renew begins a window, and gives the process the hits that it has for it.
 func (s *session) renew(p *process, long time.Duration) {
 	p.level.renewed, p.level.from, p.level.window = time.Now(), now(), long
-	s.probes.Allow(int(p.pid), uint64(float64(long)*s.o.MaxOverhead/float64(s.hitCost(p.level.high))))
+	s.probes.Allow(int(p.pid), allowance(float64(long)*s.o.MaxOverhead, float64(s.rareSpent(p)), float64(s.hitCost(p.level.high))))
+}
+
+// allowance is how many hits there may be for a budget of ns. What the probes on functions that run seldom
+// have cost since the last window is part of that.
+func allowance(budget, rare, each float64) uint64 {
+	return uint64(max(budget-rare, 0) / each)
 }
 
 // endow gives a process its first window at a level.

@@ -80,7 +80,7 @@ func (d *dispatcher) loopLeaves(p *process, t *thread, r probes.Record) {
 		d.mayBeLoop(p, t, r.At.Call(), r.At.Fd, k)
 		return
 	}
-	if t.loop == nil {
+	if t.loop == nil || d.waitsAnew(p, t, r, k) {
 		return
 	}
 	it := t.loop.at(trace.Time(r.At.Begin))

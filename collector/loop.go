@@ -27,11 +27,12 @@ type loop struct {
 	it      iteration
 	outside trace.Time // in the present span, time that looked like an iteration and was not the loop's
 	object  uint64     // of Python, as far as a task showed it
+	anew    int        // how often it came to wait in another way
 }
 
 // loopWatch is what the dispatcher asks of the probes about loops.
 type loopWatch struct {
-	watch  func(p *process, t *thread, nr, fd int32) bool // false: it cannot be
+	watch  func(p *process, t *thread, w probes.LoopWait) bool // false: it cannot be
 	state  func(tid int32) (probes.Loop, bool)
 	forget func(tid int32)
 	epoll  func(p *process) bool // whether a loop of the process may wait by epoll
@@ -51,11 +52,11 @@ const defaultBlock = 50e6 // ns
 
 // watchLoop makes a thread a loop. Where asyncio keeps its tasks may be known only
 // now, when it has been imported.
-func (s *session) watchLoop(p *process, t *thread, nr, fd int32) bool {
+func (s *session) watchLoop(p *process, t *thread, w probes.LoopWait) bool {
 	if s.o.NoLoops || p.py == nil || s.loopGovernor.off != 0 {
 		return false
 	}
-	if err := s.probes.WatchLoop(p.pid, t.tid, nr, fd); err != nil {
+	if err := s.probes.WatchLoop(p.pid, t.tid, w); err != nil {
 		if !s.loopsFailed {
 			s.prog.note(s.o.Words, fmt.Sprintf("warning: %v", err))
 		}
@@ -100,7 +101,7 @@ func (s *session) findLoops(p *process) {
 			}
 		}
 		kind := p.kindOf(roles, nr)
-		if t := s.d.join(p, uint32(ts.TID)); t != nil && kind != "" && s.watchLoop(p, t, nr, fd) {
+		if t := s.d.join(p, uint32(ts.TID)); t != nil && kind != "" && s.watchLoop(p, t, probes.LoopWait{NR: nr, FD: fd}) {
 			t.loop = &loop{nr: nr, caller: caller}
 			s.d.loopIs(p, t, kind, now())
 		}
@@ -187,10 +188,10 @@ func (d *dispatcher) mayBeLoop(p *process, t *thread, nr, fd int32, k known) {
 		return
 	}
 	kind := p.kindOf(k.roles, nr)
-	if kind == loopAsyncio && nr != 0 && !probes.IsEpoll(nr) && !p.stacks.ownWait(k) {
+	if kind == loopAsyncio && mayServeOthers(nr) && !p.stacks.ownWait(k) {
 		return // what the loop runs waits, by a call that may not be the loop's; epoll's tell which it is
 	}
-	if kind != "" && d.loops.watch(p, t, nr, fd) {
+	if kind != "" && d.loops.watch(p, t, waitOf(nr, fd, k)) {
 		t.loop = &loop{nr: nr}
 		if nr != 0 {
 			t.loop.caller = p.stacks.caller(k)

@@ -19,12 +19,14 @@ const (
 
 // loopBench is a process with one loop, and the trace that its records make.
 type loopBench struct {
-	t   *testing.T
-	d   *dispatcher
-	p   *process
-	out bytes.Buffer
-	in  map[int32]probes.Loop // what the programs know
-	end *trace.Trace          // after blocks
+	t    *testing.T
+	d    *dispatcher
+	p    *process
+	out  bytes.Buffer
+	in   map[int32]probes.Loop // what the programs know
+	own  uint64                // the stack with which it leaves the CPU
+	wait probes.LoopWait       // as the programs were told last
+	end  *trace.Trace          // after blocks
 }
 
 func newLoopBench(t *testing.T) *loopBench {
@@ -32,7 +34,7 @@ func newLoopBench(t *testing.T) *loopBench {
 	b.d = newDispatcher(trace.NewWriter(&b.out, trace.WriterOptions{CPUs: 1}))
 	b.d.w.Note(trace.Note{Time: 1, Name: trace.NoteRecording})
 	b.d.loops = loopWatch{
-		watch:  func(*process, *thread, int32, int32) bool { return true },
+		watch:  func(_ *process, _ *thread, w probes.LoopWait) bool { b.wait = w; return true },
 		state:  func(tid int32) (probes.Loop, bool) { l, ok := b.in[tid]; return l, ok },
 		forget: func(tid int32) { delete(b.in, tid) },
 		block:  50 * msec,
@@ -55,6 +57,7 @@ func (b *loopBench) leave(at, begin trace.Time, asleep bool, la probes.LoopAt) {
 		la.Begin = uint64(begin)
 		r.Flags |= probes.FlagLoop
 		r.At = &la
+		r.Own.Hash = b.own
 	}
 	b.d.record(r)
 }

@@ -60,8 +60,13 @@ func (s *session) charge(p *process) {
 	hits := s.probes.Hits(int(p.pid))
 	n := hits - min(p.charged, hits)
 	p.charged = hits
-	s.meter.hits += int64(n)
-	s.meter.hitNS += float64(n) * float64(s.hitCost(p.plan))
+	s.meter.add(n, s.hitCost(p.plan))
+	s.meter.add(p.rares.charged.of(s.probes.RareHits(int(p.pid))), s.rareCost(p))
+}
+
+func (m *meter) add(hits uint64, each time.Duration) {
+	m.hits += int64(hits)
+	m.hitNS += float64(hits) * float64(each)
 }
 
 // cost is what the recording cost those recorded, as a share of one CPU: the

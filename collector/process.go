@@ -42,7 +42,7 @@ type process struct {
 	toggled    trace.Time      // when that was first seen
 	turnedOn   turnedOn        // what may have changed it
 	rarePlan   probes.Plan     // the probes on functions that run seldom
-	rares      int             // hits of these since the last look
+	rares      rareHits        // how often these were hit
 	rare       map[uint32]bool // the functions that run seldom on which there are probes
 	executors  []*executor     // those that have workers
 	made       uint16          // how many there were

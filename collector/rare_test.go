@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 	"gilscope/probes"
 )
@@ -65,5 +67,44 @@ func TestPausesOfRecords(t *testing.T) {
 	b.rare(10, 11, stops)
 	if got := pausesIn(b.trace(100)); got != "" {
 		t.Errorf("without a probe on start_the_world: %s", got)
+	}
+}
+
+// TestRising: a counter may have risen before it is followed, and never falls.
+func TestRising(t *testing.T) {
+	r := rising(100)
+	for _, c := range []struct{ now, want uint64 }{{100, 0}, {130, 30}, {130, 0}, {131, 1}, {5, 0}, {7, 2}} {
+		if got := r.of(c.now); got != c.want {
+			t.Errorf("at %d: rose by %d, want %d", c.now, got, c.want)
+		}
+	}
+}
+
+// TestRareCostsCount: what the probes on functions that run seldom cost is part of the report's overhead,
+// and of what the governor allows the others.
+func TestRareCostsCount(t *testing.T) {
+	for _, c := range []struct {
+		rare float64
+		want uint64
+	}{{0, 5000}, {1e6, 4000}, {5e6, 0}, {7e6, 0}} {
+		if got := allowance(5e6, c.rare, 1000); got != c.want {
+			t.Errorf("%.0f ns for these leave %d hits, want %d", c.rare, got, c.want)
+		}
+	}
+	var m meter
+	m.add(1000, 2*time.Microsecond)
+	m.add(500, 4*time.Microsecond)
+	if _, probes := m.cost(time.Second); probes != 0.004 || m.hits != 1500 {
+		t.Errorf("%d hits cost %.4f, want 1500 and 0.0040", m.hits, probes)
+	}
+	s := &session{perHit: map[cpython.Cost]time.Duration{cpython.Emulated: 800, cpython.SingleStepped: 18000}}
+	p := newProcess(1)
+	p.rarePlan.Hooks = []probes.Hook{{Site: cpython.Site{Cost: cpython.Emulated}}}
+	if got := s.rareCost(p); got != 1600 {
+		t.Errorf("a hit costs %d ns, want 1600", got)
+	}
+	p.rarePlan.Hooks = append(p.rarePlan.Hooks, probes.Hook{Site: cpython.Site{Cost: cpython.SingleStepped}})
+	if got := s.rareCost(p); got != 36000 {
+		t.Errorf("a hit costs %d ns where one is single-stepped, want 36000", got)
 	}
 }

@@ -165,13 +165,6 @@ func (s *stacks) caller(k known) uint64 {
 	return 0
 }
 
-// ownWait says of a stack of asyncio that what lies on top is the loop's own wait,
-// not one within what it runs.
-func (s *stacks) ownWait(k known) bool {
-	above := s.above(k)
-	return above < len(k.frames) && s.about[k.frames[above]].role&roleRunOnce != 0
-}
-
 // shows says whether a function is in a stack, as far as the stack goes.
 func (s *stacks) shows(k known, code uint64) bool {
 	if k.roles&roleCut != 0 || code == 0 {

@@ -108,10 +108,11 @@ func (s *session) housekeep() error {
 		}
 	}
 	if due {
+		since := time.Since(s.looked)
 		s.looked = time.Now()
 		s.recheck()
 		for _, p := range s.d.procs {
-			s.brakeRare(p)
+			s.brakeRare(p, since)
 			if p.naming > 0 && !p.exited && !p.stub {
 				s.name(p)
 			}

@@ -45,6 +45,7 @@ type known struct {
 	id     trace.StackID
 	ident  uint32         // of its code objects: the hash knows only their addresses
 	waits  trace.LockKind // what a thread waits for that sleeps for a lock here
+	own    ownCode        // of the loop whose wait it is
 }
 
 // maxKnown bounds each cache; a target that makes up code objects must not
@@ -126,7 +127,7 @@ func (s *stacks) lookup(st probes.Stack) known {
 		k.frames = append(k.frames, s.w.Frame(trace.Frame{Function: s.w.String("[truncated]")}))
 	}
 	k.id, k.waits = s.w.Stack(k.frames), s.waitKind(st.Frames)
-	k.site = s.site(k)
+	k.site, k.own = s.site(k), s.ownCode(st.Frames, k)
 	s.known[st.Hash] = k
 	return k
 }

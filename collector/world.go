@@ -1,16 +1,9 @@
 package collector
 
 import (
-	"gilscope/internal/cpython"
 	"gilscope/internal/trace"
 	"gilscope/probes"
 )
-
-// worldReasons is why the world was stopped, as traces have it.
-var worldReasons = map[cpython.WorldReason]trace.WorldReason{
-	cpython.WorldGC: trace.WorldGC, cpython.WorldImport: trace.WorldImport, cpython.WorldType: trace.WorldType, cpython.WorldFork: trace.WorldFork,
-	cpython.WorldExit: trace.WorldExit, cpython.WorldTracing: trace.WorldTracing, cpython.WorldInspection: trace.WorldInspection, cpython.WorldMemory: trace.WorldMemory,
-}
 
 // stops handles a thread that is about to stop all others.
 func (d *dispatcher) stops(p *process, t *thread, r probes.Record, stack trace.StackID) {
@@ -20,11 +13,7 @@ func (d *dispatcher) stops(p *process, t *thread, r probes.Record, stack trace.S
 	at := trace.Time(r.Ts)
 	d.worldGoesOn(t, at, trace.BlockUnknown)
 	t.stops = at
-	why := trace.WorldUnknown
-	if p.py != nil {
-		why = worldReasons[p.py.StoppedFor(r.Pc, r.Sp, r.Stack)]
-	}
-	d.event(p, trace.Event{Time: at, Kind: trace.WorldStopBegin, TID: t.tid, Arg: int64(why), Stack: stack})
+	d.event(p, trace.Event{Time: at, Kind: trace.WorldStopBegin, TID: t.tid, Arg: int64(p.whyStopped(r)), Stack: stack})
 }
 
 // stopped handles the moment at which all have stopped.

@@ -27,11 +27,11 @@ func TestLoopKinds(t *testing.T) {
 	packages := testpy.Need(t, "pyenv-3.12")
 	packages.Env = append(slices.Clone(packages.Env), "PYTHONPATH="+testpy.AsyncServers(t))
 	for kind, in := range map[string][]testpy.Interpreter{
-		"select": testpy.Some(t, "pyenv-3.11", "debian-3.15"), "poll": testpy.Some(t, "pyenv-3.13"), "trio": {packages},
+		"select": testpy.Some(t, "pyenv-3.8", "pyenv-3.11", "debian-3.15"), "poll": testpy.Some(t, "pyenv-3.10", "pyenv-3.13", "debian-3.14"), "trio": {packages},
 	} {
 		for _, in := range in {
 			t.Run(kind+"/"+in.Name, steady(func(t testing.TB) {
-				l := recordLoop(t, in, "kinds "+kind, "2500ms")
+				l := recordLoop(t, in, "kinds "+kind, "4s")
 				l.checkBlocks(t)
 				if len(l.loop.Blocks) < 6 {
 					t.Errorf("only %d blocks were recorded", len(l.loop.Blocks))
@@ -60,34 +60,39 @@ func TestNoLoops(t *testing.T) {
 }
 
 // TestLoopsRunTwice: what a thread does between two runs of a loop is not the
-// loop's; other loops than asyncio's are told apart.
+// loop's; other loops than asyncio's are told apart. Nor is it a block where a loop begins to wait in
+// another way.
 func TestLoopsRunTwice(t *testing.T) {
 	for _, in := range testpy.Some(t, "pyenv-3.8", "debian-3.14") {
-		t.Run(in.Name, steady(func(t testing.TB) {
-			p := startLoops(t, in, "twice")
-			r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "3s")
-			r.wait(t)
-			if err := p.Stop(); err != nil {
-				t.Error(err)
+		for _, program := range []string{"twice", "twice mixed"} {
+			t.Run(in.Name+"/"+program, steady(func(t testing.TB) { checkTwice(t, in, program) }))
+		}
+	}
+}
+
+func checkTwice(t testing.TB, in testpy.Interpreter, program string) {
+	p := startLoops(t, in, program)
+	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "3s")
+	r.wait(t)
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	kinds := map[string]*analyze.LoopRow{}
+	rec := open(t, r, nil)
+	for i := range rec.report.Loops {
+		l := &rec.report.Loops[i]
+		kinds[l.Kind] = l
+		for _, b := range l.Blocks {
+			if b.Cause != "runqueue" {
+				t.Errorf("a false block of %.3f ms: %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site))
 			}
-			kinds := map[string]*analyze.LoopRow{}
-			rec := open(t, r, nil)
-			for i := range rec.report.Loops {
-				l := &rec.report.Loops[i]
-				kinds[l.Kind] = l
-				for _, b := range l.Blocks {
-					if b.Cause != "runqueue" {
-						t.Errorf("a false block of %.3f ms: %s %s", ms(b.DurationNS), b.Cause, siteOf(b.Site))
-					}
-				}
-			}
-			if len(kinds) != 2 || kinds["asyncio"] == nil || kinds["other"] == nil || kinds["asyncio"].TID != int32(p.PID) {
-				t.Fatalf("kinds %v", kinds)
-			}
-			if u := kinds["asyncio"].Utilization; u == nil || *u > 0.5 {
-				t.Errorf("the loop's utilization counts what is not the loop's: %v", *u)
-			}
-		}))
+		}
+	}
+	if len(kinds) != 2 || kinds["asyncio"] == nil || kinds["other"] == nil || kinds["asyncio"].TID != int32(p.PID) {
+		t.Fatalf("kinds %v", kinds)
+	}
+	if u := kinds["asyncio"].Utilization; u == nil || *u > 0.5 {
+		t.Errorf("the loop's utilization counts what is not the loop's: %v", *u)
 	}
 }
 

@@ -222,32 +222,46 @@ func frameKinds(t testing.TB, in testpy.Interpreter) {
 	if err := json.Unmarshal([]byte(p.Line(t)), &said); err != nil {
 		t.Fatal(err)
 	}
-	r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "300ms")
-	r.wait(t)
-	if err := p.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	tr := open(t, r, nil).trace
 	want := map[any][][3]any{} // by the function that is next to the bottom's caller
 	for _, frames := range said {
 		want[frames[1][0]] = frames
 	}
-	compared := map[string]bool{}
+	// Who holds the GIL when it is asked for is chance, on a busy machine more than on a quiet one.
+	compared, asked := map[string]bool{}, 0
+	for n := 0; n < kindsRecordings && len(compared) < len(want); n++ {
+		r := startRecord(t, "-p", fmt.Sprint(p.PID), "-d", "300ms")
+		r.wait(t)
+		asked += compareHolders(t, open(t, r, nil).trace, want, compared)
+	}
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(compared) != len(want) {
+		t.Errorf("%d drop requests have the stacks of %v, want both threads'", asked, compared)
+	}
+}
+
+// kindsRecordings is how often at most it is recorded until the stacks of all threads were seen.
+const kindsRecordings = 5
+
+// compareHolders compares the stack of each thread from which the GIL was asked for at the bottom of its
+// calls. It notes which these were, and returns how many drop requests there were in all.
+func compareHolders(t testing.TB, tr *trace.Trace, want map[any][][3]any, compared map[string]bool) (asked int) {
+	t.Helper()
 	for _, e := range tr.Events {
-		if e.Kind != trace.GILDropRequest || e.Stack == 0 {
+		if e.Kind != trace.GILDropRequest {
 			continue
 		}
+		asked++
 		stack := tr.Stacks[e.Stack]
-		if len(stack) < 3 || namesOf(tr, e.Stack)[0] != "bottom" {
+		if e.Stack == 0 || len(stack) < 3 || namesOf(tr, e.Stack)[0] != "bottom" {
 			continue // on the way, or cut: the next one is not
 		}
 		kind := tr.Strings[tr.Frames[stack[2]].Function]
 		compared[kind] = true
 		compareFrames(t, tr, stack[1:], want[kind])
 	}
-	if len(compared) != 2 {
-		t.Errorf("drop requests have the stacks of %v, want both threads'", compared)
-	}
+	return asked
 }
 
 // compareFrames compares frames, leaf first, with what sys._getframe said.

@@ -56,7 +56,7 @@ func TestSwappedFile(t *testing.T) {
 	}
 	target, victim := startWithLibc(t, own, restlessScript), startWithLibc(t, others, victimScript)
 	as := asCaller(withFileCapabilities(t, "BPF", "PERFMON"))
-	r := startRecordAs(t, as, "--follow", "--detail", "auto", "--max-overhead", "0.1%", "-d", "3500ms", "-p", fmt.Sprint(target.PID))
+	r := startRecordAs(t, as, "--follow", "--detail", "auto", "--max-overhead", "10%", "-d", "6s", "-p", fmt.Sprint(target.PID))
 	swapped := filepath.Join(own, "libc.so.6")
 	if err := os.Remove(swapped); err != nil {
 		t.Fatal(err)

@@ -60,6 +60,8 @@ type bpfLoop struct {
 	Deadline uint64
 	InAt     uint64
 	InCpu    uint64
+	Runs     uint64
+	Calls    uint64
 	Tgid     uint32
 	Nr       int32
 	Fd       int32
@@ -256,6 +258,8 @@ type bpfUsage struct {
 	_     structs.HostLayout
 	Hits  uint64
 	Limit uint64
+	Rares uint64
+	Pad   uint64
 }
 
 type bpfWorker struct {

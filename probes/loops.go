@@ -99,15 +99,26 @@ func setLoops(spec *ebpf.CollectionSpec, o Options) error {
 	return nil
 }
 
-// WatchLoop makes a thread of a target a loop that now waits by a system call, of
-// epoll on the instance fd; nr 0: its next wait on an epoll instance tells. The
-// first loop attaches the programs that see its system calls.
-func (s *Session) WatchLoop(pid, tid, nr, fd int32) error {
-	if !IsEpoll(nr) {
-		fd = -1
+// LoopWait is the wait by which a loop was known. Poll and select serve what a loop runs as well as the
+// loop: there, the wait is the loop's own where the innermost frame of Runs has called
+// Calls, both addresses of code objects. Calls is 0 where it called what is not Python; without Runs all such calls are the loop's.
+type LoopWait struct {
+	NR          int32 // the system call, as on x86-64; 0: the next wait on an epoll instance tells
+	FD          int32 // of epoll, the instance
+	Runs, Calls uint64
+}
+
+// WaitDepth is how many frames at most the programs look at to tell whose a wait is, Runs included.
+const WaitDepth = 16
+
+// WatchLoop makes a thread of a target a loop that now waits. The first loop attaches the programs that
+// see its system calls.
+func (s *Session) WatchLoop(pid, tid int32, w LoopWait) error {
+	if !IsEpoll(w.NR) {
+		w.FD = -1
 	}
-	at := boottime()
-	l := Loop{Tgid: uint32(pid), Nr: ownNumber(nr), Fd: fd, On: 1, Told: LoopTold{Since: at}}
+	nr, at := w.NR, boottime()
+	l := Loop{Tgid: uint32(pid), Nr: ownNumber(nr), Fd: w.FD, Runs: w.Runs, Calls: w.Calls, On: 1, Told: LoopTold{Since: at}}
 	if nr != 0 {
 		l.Entered, l.Early = at, 1
 	}

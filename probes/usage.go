@@ -15,6 +15,7 @@ import (
 const (
 	usageHits  = int64(unsafe.Offsetof(bpfUsage{}.Hits))
 	usageLimit = int64(unsafe.Offsetof(bpfUsage{}.Limit))
+	usageRares = int64(unsafe.Offsetof(bpfUsage{}.Rares))
 	usageSize  = int64(unsafe.Sizeof(bpfUsage{}))
 	usages     = 4096
 )
@@ -23,9 +24,15 @@ func slot(pid int) int64 { return int64(pid&(usages-1)) * usageSize }
 
 // Hits is how often the probes of a process were hit since it is a target,
 // braked hits included.
-func (s *Session) Hits(pid int) uint64 {
+func (s *Session) Hits(pid int) uint64 { return s.used(pid, usageHits) }
+
+// RareHits is how often the probes on functions that run seldom were hit in a process, or in another one
+// that shares its counter: only how much it rises tells something.
+func (s *Session) RareHits(pid int) uint64 { return s.used(pid, usageRares) }
+
+func (s *Session) used(pid int, field int64) uint64 {
 	var b [8]byte
-	if _, err := s.usage.ReadAt(b[:], slot(pid)+usageHits); err != nil {
+	if _, err := s.usage.ReadAt(b[:], slot(pid)+field); err != nil {
 		return 0
 	}
 	return binary.NativeEndian.Uint64(b[:])
@@ -40,11 +47,7 @@ func (s *Session) Allow(pid int, n uint64) {
 // Spent says that the probes of a process have been hit as often as they may, and
 // tell nothing since.
 func (s *Session) Spent(pid int) bool {
-	var b [8]byte
-	if _, err := s.usage.ReadAt(b[:], slot(pid)+usageLimit); err != nil {
-		return false
-	}
-	limit := binary.NativeEndian.Uint64(b[:])
+	limit := s.used(pid, usageLimit)
 	return limit != 0 && s.Hits(pid) > limit
 }
 

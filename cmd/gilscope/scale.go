@@ -49,7 +49,8 @@ The work should be the same at each step; of a program that runs for a fixed tim
 
 Needs no privileges, except for --record: one more run of each step is then recorded, to name
 what its threads waited for. Steps with more workers than CPUs are run but not fitted. Two
-steps predict nothing, and gilscope then says so. Ctrl-C ends the measurement and keeps the whole rounds.`,
+steps predict nothing, and gilscope then says so. It is asked for no verdict, so what is too noisy
+to tell is said, and exits with 0 as well. Ctrl-C ends the measurement and keeps the whole rounds.`,
 		Example: `  gilscope scale -- python3 work.py --threads {n}
   gilscope scale --env OMP_NUM_THREADS --threads 1,2,4,8 -- python3 train.py
   gilscope scale --html scaling.html -- python3.14t work.py {n}

@@ -110,6 +110,20 @@ func TestScaleRuns(t *testing.T) {
 	}
 }
 
+// TestScaleNoise: nobody asked for a verdict, so measurements that tell nothing are a result,
+// not a failure; it says so.
+func TestScaleNoise(t *testing.T) {
+	if cpus, err := collector.AllowedCPUs(); err != nil || len(cpus) < 2 {
+		t.Fatalf("a ladder needs two CPUs: run on a machine that has them (%v, %v)", cpus, err)
+	}
+	program := script(t, "bench", `echo >>"$2"; echo "rate: $((10 + $(wc -l <"$2") % 2 * 90))"`)
+	code, stdout, stderr := gilscope("scale", "--rounds", "3", "--throughput", "rate: ([0-9]+)", "--threads", "1,2", "--gil", "keep",
+		"--", program, "{n}", filepath.Join(t.TempDir(), "runs"))
+	if code != exitOK || !strings.Contains(stdout, "too noisy to tell") {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // TestScaleThroughput: the rate is the program's own, the last that it printed.
 func TestScaleThroughput(t *testing.T) {
 	program := script(t, "bench", `echo "rate: 1.5/s"; echo "rate: $((100 + 50 * $1)).5/s"`)

@@ -22,6 +22,7 @@
 #include "gil.h"
 #include "lag.h"
 #include "rare.h"
+#include "loopwait.h"
 #include "loopcalls.h"
 
 /* Makes the compiler describe these types, so that Go types can be generated. */

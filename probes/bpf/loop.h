@@ -13,9 +13,19 @@ static __always_inline bool is_epoll(s64 nr)
 	return nr == NR_EPOLL_WAIT || nr == NR_EPOLL_PWAIT || nr == NR_EPOLL_PWAIT2;
 }
 
+static __always_inline bool is_poll(s64 nr)
+{
+	return nr == NR_POLL || nr == NR_PPOLL;
+}
+
+static __always_inline bool is_select(s64 nr)
+{
+	return nr == NR_SELECT || nr == NR_PSELECT6;
+}
+
 static __always_inline bool is_wait(s64 nr)
 {
-	return is_epoll(nr) || nr == NR_POLL || nr == NR_PPOLL || nr == NR_SELECT || nr == NR_PSELECT6;
+	return is_epoll(nr) || is_poll(nr) || is_select(nr);
 }
 
 static __always_inline struct loop *loop_of(u32 tid)
@@ -53,11 +63,6 @@ static __always_inline u16 file_mode(struct task_struct *task, u32 fd)
 	return mode & 0170000;
 }
 
-static __always_inline bool is_poll(s64 nr)
-{
-	return nr == NR_POLL || nr == NR_PPOLL;
-}
-
 /* Notes the system call that a thread in this address space is in. */
 static __always_inline void note_call(struct loop_at *at, struct task_struct *task, struct pt_regs *regs)
 {
@@ -67,7 +72,7 @@ static __always_inline void note_call(struct loop_at *at, struct task_struct *ta
 	if (at->nr < 0)
 		return;
 	at->fd = is_poll(at->nr) ? (s32)read_u32(first) : (s32)first;
-	if (first < 1 << 20 || is_poll(at->nr))
+	if ((first < 1 << 20 || is_poll(at->nr)) && !is_select(at->nr))
 		at->mode = file_mode(task, at->fd);
 }
 

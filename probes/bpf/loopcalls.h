@@ -11,35 +11,6 @@
 
 #define LOOP_TELL_NS 1000000000ull
 
-/* The timeout of a wait, ns; < 0: none, or not known. */
-static __always_inline s64 timeout_of(struct pt_regs *regs, s64 nr)
-{
-	u64 at = nr == NR_POLL || nr == NR_PPOLL ? ARG3(regs) : nr == NR_SELECT || nr == NR_PSELECT6 ? CALL_ARG5(regs) : CALL_ARG4(regs);
-	s64 t[2];
-
-	if (nr == NR_EPOLL_WAIT || nr == NR_EPOLL_PWAIT || nr == NR_POLL)
-		return (s32)at < 0 ? -1 : (s64)(s32)at * 1000000;
-	if (!at || bpf_probe_read_user(t, sizeof(t), (void *)at) || t[0] < 0 || t[0] > 1 << 30)
-		return -1;
-	return t[0] * 1000000000 + (nr == NR_SELECT ? t[1] * 1000 : t[1]);
-}
-
-/* Whether a call is the wait of the loop. After two waits on another epoll
- * instance, without one on its own in between, that is the loop's from now on. */
-static __always_inline bool is_its_wait(struct loop *l, s64 nr, s32 fd)
-{
-	if (l->nr == nr && l->fd == fd) {
-		l->strays = 0;
-		return 1;
-	}
-	if (!is_epoll(nr) || (l->nr && ++l->strays < 2))
-		return 0;
-	l->nr = nr;
-	l->fd = fd;
-	l->begin = l->entered = l->strays = 0;
-	return 1;
-}
-
 static __always_inline void was_late(struct loop *l, u64 due, u64 now)
 {
 	if (due && now > due && now - due > l->told.late_max)
@@ -137,7 +108,7 @@ static __always_inline int call_begins(struct pt_regs *regs)
 		return 0;
 	}
 	l = loop_of(me->pid);
-	if (!l || !l->on || !is_its_wait(l, nr, is_epoll(nr) ? (s32)CALL_ARG1(regs) : -1))
+	if (!l || !l->on || !is_its_wait(l, me->pid, nr, is_epoll(nr) ? (s32)CALL_ARG1(regs) : -1))
 		return 0;
 	now = bpf_ktime_get_boot_ns();
 	if (l->begin) {
@@ -171,7 +142,7 @@ static __always_inline int call_ends(struct pt_regs *regs, s64 ret)
 		return 0;
 	me = bpf_get_current_task_btf();
 	l = loop_of(me->pid);
-	if (!l || !l->on || (!l->entered && !l->begin) || nr != l->nr || (is_epoll(nr) && (s32)CALL_ARG1(regs) != l->fd))
+	if (!l || !l->on || !was_its_wait(l, me->pid, nr, (s32)CALL_ARG1(regs)))
 		return 0;
 	now = bpf_ktime_get_boot_ns();
 	if (l->entered) /* else the kernel did not run the program at its begin */

@@ -75,6 +75,15 @@ static __always_inline void rare_tell(struct target *t, struct rare_scratch *b, 
 	rare_send(s, s->rec.sp);
 }
 
+static __always_inline void count_rare(u32 tgid)
+{
+	u32 slot = tgid & (USAGES - 1);
+	struct usage *u = bpf_map_lookup_elem(&usages, &slot);
+
+	if (u)
+		__sync_fetch_and_add(&u->rares, 1);
+}
+
 static __always_inline int rare_hit(struct ctx_regs *ctx, u32 which)
 {
 	u32 zero = 0, tgid, tid;
@@ -84,6 +93,7 @@ static __always_inline int rare_hit(struct ctx_regs *ctx, u32 which)
 
 	if (!t)
 		return 0;
+	count_rare(tgid);
 	b = bpf_map_lookup_elem(&rare_scratches, &zero);
 	if (!b)
 		return 0;

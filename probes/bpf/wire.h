@@ -169,6 +169,8 @@ struct loop {
 	__u64 deadline; /* when the earliest timer is due; 0: not known */
 	__u64 in_at;    /* when it last got a CPU, */
 	__u64 in_cpu;   /* and its CPU time then */
+	__u64 runs;     /* the code object of the loop itself, of which poll and select are its waits; 0: all are, */
+	__u64 calls;    /* where it has called this one, that waits; 0: that is no Python code */
 	__u32 tgid;
 	__s32 nr;       /* of its waits; 0: the next one tells */
 	__s32 fd;       /* the epoll instance; < 0: none */
@@ -251,6 +253,8 @@ struct target {
 struct usage {
 	__u64 hits;
 	__u64 limit;
+	__u64 rares; /* hits of probes on functions that run seldom, which have no limit here */
+	__u64 pad;
 };
 
 /* A thread as its own pid namespace numbers it. */

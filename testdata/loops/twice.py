@@ -1,5 +1,8 @@
-"""A loop that is run again and again, with much work in between: that is no block, since there is no loop then. And a loop of another kind."""
+"""A loop that is run again and again, with much work in between: that is no block, since there is no loop then. And a loop of another kind.
+
+With the argument "mixed" there are two loops in turn, that wait by select and by poll, and in between also waits by these calls."""
 import asyncio
+import select
 import selectors
 import socket
 import sys
@@ -39,6 +42,18 @@ threading.Thread(target=wait_for_end).start()
 server = threading.Thread(target=serve)
 server.start()
 print("ready", flush=True)
+
+if sys.argv[1:] == ["mixed"]:
+    loops = [asyncio.SelectorEventLoop(selectors.SelectSelector()), asyncio.SelectorEventLoop(selectors.PollSelector())]
+    while running:
+        for loop in loops:
+            for _ in range(3):
+                loop.run_until_complete(main())
+                compute(0.07)
+                select.select([], [], [], 0.1)
+                select.poll().poll(100)
+    server.join()
+    sys.exit()
 loop = asyncio.new_event_loop()
 while running:
     asyncio.run(main())
