@@ -37,7 +37,9 @@ var things = []thing{
 	{"3.13t", false, freeThreaded("3.13")},
 	{"gunicorn-" + testpy.GunicornVersion, false, gunicorn},
 	{"servers-3.13", false, servers("3.13")},
-	{testpy.AsyncServersFolder, false, asyncServers},
+	{testpy.AsyncServersFolder, false, hashed("3.12", eventLoopPackages)},
+	{testpy.ThreadPackagesFolder, false, hashed("3.13", threadPackages, threadParser)},
+	{testpy.ThreadPackagesFolder + "t", false, hashed("3.13t", threadPackages)},
 }
 
 func main() {
