@@ -10,7 +10,7 @@ import sys
 
 PAGES = int(sys.argv[1])
 DELAY = 0.01  # seconds
-LINKS, ROWS = 5, 60
+LINKS, ROWS = 5, 200
 
 
 def page(n):
