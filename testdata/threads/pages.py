@@ -1,5 +1,5 @@
 """A web site of linked pages on 127.0.0.1, for crawler.py: each answer takes 10 ms, as over a
-network. Prints its address, and serves until its standard input ends.
+network. Prints "ready" and its address, and serves until its standard input ends.
 
     pages.py PAGES
 """
@@ -10,7 +10,7 @@ import sys
 
 PAGES = int(sys.argv[1])
 DELAY = 0.01  # seconds
-LINKS, ROWS = 5, 200
+LINKS, ROWS = 5, 400
 
 
 def page(n):
@@ -34,6 +34,7 @@ async def serve(reader, writer):
 
 async def main():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print("ready")
     print("http://127.0.0.1:%d/" % server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, os.read, 0, 1)
     server.close()
