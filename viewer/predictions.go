@@ -15,7 +15,11 @@ func predictionTexts(row *analyze.ScalingRow) []string {
 		case p.Why != nil:
 			list = append(list, fmt.Sprintf("Without a GIL: not known (%s).", *p.Why))
 		case p.WallNS != nil && p.RecordedNS != nil:
-			list = append(list, predictionText(p, i > 0)+starved(row, p))
+			text := predictionText(p, i > 0)
+			if i == 0 {
+				text += starved(row, p)
+			}
+			list = append(list, text)
 		}
 	}
 	return list
