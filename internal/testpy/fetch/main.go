@@ -1,6 +1,6 @@
 // Command fetch gets what the tests of gilscope trace and no package manager
 // installs side by side: interpreters of several builders (see testpy.Matrix)
-// gunicorn, servers on event loops, and what ../../bench measures beside it. Each thing is made beside its place and renamed at the end:
+// gunicorn, servers on event loops, packages for programs with threads, and what ../../bench measures beside it. Each thing is made beside its place and renamed at the end:
 // half of one is never found. What is there already is left alone.
 //
 //	go run ./internal/testpy/fetch [-dir DIR] [NAME...]
