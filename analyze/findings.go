@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"gilscope/internal/trace"
 )
 
 // A loss is worth a finding from a hundredth of the recording, or from 100 ms.
@@ -131,6 +134,13 @@ func (tl *Timeline) stays(s *Stretch, interval int64) bool {
 	return starved*2 < int64(s.End-s.Asked)
 }
 
+// collects says that a native function ("module function") is CPython's garbage collector
+// (gc_collect_main and its kin in Modules/gcmodule.c, since 3.13 in Python/gc.c).
+func collects(native string) bool {
+	module, function, _ := strings.Cut(native, " ")
+	return isInterpreter(module) && strings.HasPrefix(function, "gc_collect")
+}
+
 func (tl *Timeline) hogFinding(g *GIL, key hog, s *hogSum) Finding {
 	holder := &tl.Threads[key.holder]
 	site := tl.Sites[key.site]
@@ -144,11 +154,15 @@ func (tl *Timeline) hogFinding(g *GIL, key hog, s *hogSum) Finding {
 		title = fmt.Sprintf("%s keeps the GIL inside %s", where, site.Native)
 		advice = "This native function runs without releasing the GIL. "
 	}
+	advice += "Release it there if the code is yours (Py_BEGIN_ALLOW_THREADS, nogil in Cython), " +
+		"call it with smaller pieces of work, move it to a process pool, or use a library that releases the GIL."
+	if collects(site.Native) {
+		title = "the garbage collector, begun at " + where + ", keeps the GIL"
+		advice = pauseAdvice[trace.WorldGC.String()]
+	}
 	return Finding{
 		Rule: "gil.hog", Severity: tl.severity(s.ns), Title: title, CostNS: s.ns,
-		PID: &g.PID, TID: &holder.TID, Site: tl.row(key.site),
-		Advice: advice + "Release it there if the code is yours (Py_BEGIN_ALLOW_THREADS, nogil in Cython), " +
-			"call it with smaller pieces of work, move it to a process pool, or use a library that releases the GIL.",
+		PID: &g.PID, TID: &holder.TID, Site: tl.row(key.site), Advice: advice,
 		Evidence: fmt.Sprintf("in %d holds others waited %s after asking; the longest answer took %s", s.holds, ms(s.ns), ms(s.maxNS)),
 	}
 }

@@ -132,12 +132,14 @@ func (tl *Timeline) blame(g *GIL, row *GILRow) {
 	index := make(map[blameKey]int32)
 	var keys []blameKey
 	var sums []blameSum
+	lines := programSums{tl: tl}
 	for i, w := range g.Waits {
 		key := blameKey{waiter: w.Thread, waiterSite: tl.SiteOf(w.Stack)}
 		for p := range g.Pieces(w.Start, w.End, tl.Threads[w.Thread].TID) {
 			key.holder, key.holderSite = p.Holder, 0
 			if p.Sample >= 0 {
 				key.holderSite = g.Samples[p.Sample].Site
+				lines.add(g.Samples[p.Sample].Stack, p.NS())
 			}
 			k, ok := index[key]
 			if !ok {
@@ -148,6 +150,7 @@ func (tl *Timeline) blame(g *GIL, row *GILRow) {
 			sums[k].add(p, i, &row.Causes)
 		}
 	}
+	row.ProgramLines, row.inLibraries = lines.lines(), lines.library
 	row.Blame = make([]Blame, 0, len(sums))
 	for k := range sums {
 		row.Blame = append(row.Blame, tl.blameRow(keys[k], sums[k]))

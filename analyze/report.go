@@ -115,28 +115,35 @@ type ThreadRow struct {
 
 // GILRow is one interpreter's lock.
 type GILRow struct {
-	PID              int32     `json:"pid"`
-	Interpreter      uint16    `json:"interpreter"`
-	SwitchIntervalNS *int64    `json:"switch_interval_ns"`
-	FullShare        *float64  `json:"full_share"` // part of the time in which every take and drop was recorded
-	WaitNS           int64     `json:"wait_ns"`
-	Waits            int64     `json:"waits"`
-	WaitP50NS        *int64    `json:"wait_p50_ns"` // null: there was no wait
-	WaitP99NS        *int64    `json:"wait_p99_ns"`
-	WaitMaxNS        *int64    `json:"wait_max_ns"`
-	WaitErrorShare   float64   `json:"wait_error_share"`  // how far off a thread's total wait may be, as measured by our tests
-	UncertainWaits   int64     `json:"uncertain_waits"`   // of waits, those that touch a stretch with losses:
-	UncertainWaitNS  int64     `json:"uncertain_wait_ns"` // they may be too long, too short, several, or not all
-	Switches         *int64    `json:"switches"`          // by the interpreter's own count
-	ContendedShare   *float64  `json:"contended_share"`   // part of the recording in which somebody waited
-	BusyShare        *float64  `json:"busy_share"`        // part of the recording in which it was held
-	Causes           Causes    `json:"causes"`
-	Blame            []Blame   `json:"blame"` // sums to WaitNS
-	Switching        Switching `json:"switching"`
-	holdMaxNS        *int64
-	holdP99NS        *int64
-	holds            int64
+	PID              int32    `json:"pid"`
+	Interpreter      uint16   `json:"interpreter"`
+	SwitchIntervalNS *int64   `json:"switch_interval_ns"`
+	FullShare        *float64 `json:"full_share"` // part of the time in which every take and drop was recorded
+	WaitNS           int64    `json:"wait_ns"`
+	Waits            int64    `json:"waits"`
+	WaitP50NS        *int64   `json:"wait_p50_ns"` // null: there was no wait
+	WaitP99NS        *int64   `json:"wait_p99_ns"`
+	WaitMaxNS        *int64   `json:"wait_max_ns"`
+	WaitErrorShare   float64  `json:"wait_error_share"`  // how far off a thread's total wait may be, as measured by our tests
+	UncertainWaits   int64    `json:"uncertain_waits"`   // of waits, those that touch a stretch with losses:
+	UncertainWaitNS  int64    `json:"uncertain_wait_ns"` // they may be too long, too short, several, or not all
+	Switches         *int64   `json:"switches"`          // by the interpreter's own count
+	ContendedShare   *float64 `json:"contended_share"`   // part of the recording in which somebody waited
+	BusyShare        *float64 `json:"busy_share"`        // part of the recording in which it was held
+	Causes           Causes   `json:"causes"`
+	Blame            []Blame  `json:"blame"` // sums to WaitNS
+	// The waited time by the innermost line of the program itself, of none of its libraries, that the holder was
+	// at; the leaf's where there is none. Time without a stack of the holder is in none. The longest first.
+	ProgramLines []LineTime `json:"program_lines"`
+	Switching    Switching  `json:"switching"`
+	holdMaxNS    *int64
+	holdP99NS    *int64
+	holds        int64
+	inLibraries  bool // some of the lines in blame are
 }
+
+// InLibraries says that some of the lines in Blame are not the program's own, so that ProgramLines says more.
+func (g *GILRow) InLibraries() bool { return g.inLibraries }
 
 // Causes splits the waited time by what the waiter was waiting for; the parts
 // sum to wait_ns. A holder that is not known counts as one.

@@ -35,7 +35,8 @@ type ScalingRow struct {
 	SerialShare     *float64     `json:"serial_share"`     // part of the active time in which exactly one thread ran,
 	SerializedShare *float64     `json:"serialized_share"` // and in which, besides, another one waited for the GIL, a lock or a CPU
 	Levels          []Level      `json:"levels"`           // by the number of threads that ran; their times sum to span_ns
-	Limits          []Limit      `json:"limits"`           // the longest first
+	Together        *Together    `json:"together"`
+	Limits          []Limit      `json:"limits"` // the longest first
 	StopTheWorld    []WorldRow   `json:"stop_the_world"`
 	Predictions     []Prediction `json:"predictions"`
 }
@@ -104,7 +105,7 @@ func runScaling(tl *Timeline, r *Report) {
 	for pid, s := range sweeps {
 		row := s.row()
 		row.PID, row.CPUs = pid, tl.cpuCount()
-		row.Limits = limits(r, &row)
+		row.Limits, row.Together = limits(r, &row), tl.togetherOf(&row, s.many)
 		row.StopTheWorld, row.Predictions = r.pausesOf(pid), []Prediction{}
 		rows = append(rows, row)
 	}

@@ -83,13 +83,28 @@ func runCPUThreads(tl *Timeline, r *Report) {
 		if len(members) < 2 || !tl.worth(cost) {
 			continue
 		}
-		r.find([]Finding{{
+		f := Finding{
 			Rule: "gil.cpu_threads", Severity: tl.severity(cost), CostNS: cost, PID: &g.PID,
 			Title: fmt.Sprintf("%d CPU-bound threads share one GIL", len(members)),
 			Advice: "Threads do not make pure Python faster: use processes (concurrent.futures.ProcessPoolExecutor), " +
 				"a free-threaded build, or code that releases the GIL while it computes.",
 			Evidence: fmt.Sprintf("they waited %s for each other in %s", ms(cost), ms(tl.NS())),
-		}})
+		}
+		row.nameProgramLine(&f)
+		r.find([]Finding{f})
+	}
+}
+
+// nameProgramLine puts the line of the program for which the GIL was waited most into a finding.
+func (row *GILRow) nameProgramLine(f *Finding) {
+	if len(row.ProgramLines) == 0 {
+		return
+	}
+	if l := row.ProgramLines[0]; l.Site != nil {
+		where := plainSite(l.Site).siteLabel()
+		f.Site = l.Site
+		f.Title += ", most of all for " + where
+		f.Evidence += fmt.Sprintf("; %.0f %% of what all threads waited for the GIL was while somebody held it there", 100*float64(l.NS)/float64(max(row.WaitNS, 1)))
 	}
 }
 

@@ -24,6 +24,9 @@ type stackSite struct {
 	full   SiteID // with it
 	told   bool   // the stack has native frames: an empty Native then means plain bytecode
 	inner  string // "module function" of a leaf in the interpreter itself
+
+	program SiteID // the innermost line of the program itself
+	library bool   // the leaf is in a library
 }
 
 type siteMaker struct {
@@ -86,7 +89,9 @@ func (m *siteMaker) stack(ids []trace.FrameID) stackSite {
 	}
 	python := s
 	python.Native = ""
-	return stackSite{python: m.id(python), full: m.id(s), told: told, inner: inner}
+	st := stackSite{python: m.id(python), full: m.id(s), told: told, inner: inner}
+	st.program, st.library = m.program(ids, st.python)
+	return st
 }
 
 func (m *siteMaker) id(s Site) SiteID {

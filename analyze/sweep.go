@@ -12,6 +12,7 @@ type sweep struct {
 	from, to trace.Time // the life of the process, as far as recorded
 	base     trace.Time // of the times in changes
 	changes  []turn
+	many     []runPart // when two or more threads ran
 }
 
 // turn is a thread that begins or ceases to do something, as one number: there are as
@@ -80,8 +81,11 @@ func (s *sweep) row() ScalingRow {
 		if ns <= 0 {
 			return
 		}
-		last += trace.Time(ns)
 		n := now[doesRun]
+		if n > 1 {
+			s.together(last, last+trace.Time(ns))
+		}
+		last += trace.Time(ns)
 		for int64(len(levels)) <= n {
 			levels = append(levels, &Level{Running: int64(len(levels))})
 		}

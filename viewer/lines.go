@@ -20,7 +20,23 @@ func (p *page) lines(g *analyze.GILRow, top int) {
 	p.lineTable("lines that made others wait", g, top, func(b *analyze.Blame) (analyze.Party, bool) {
 		return b.Holder, b.Holder.TID != nil && *b.Holder.TID != analyze.Nobody
 	})
+	p.programLines(g, top)
 	p.lineTable("lines that waited", g, top, func(b *analyze.Blame) (analyze.Party, bool) { return b.Waiter, true })
+}
+
+// programLines shows where the program itself was, if the lines above are those of libraries.
+func (p *page) programLines(g *analyze.GILRow, top int) {
+	if !g.InLibraries() {
+		return
+	}
+	p.line("")
+	p.line("  %9s  %6s  %s", "waited", "share", "lines of the program itself, libraries left out, that made others wait")
+	for _, l := range g.ProgramLines[:min(len(g.ProgramLines), top)] {
+		if l.NS*200 < g.WaitNS {
+			break
+		}
+		p.line("  %9s  %6s  %s", duration(l.NS), part(l.NS, g.WaitNS), place(l.Site))
+	}
 }
 
 func (p *page) lineTable(title string, g *analyze.GILRow, top int, side func(*analyze.Blame) (analyze.Party, bool)) {

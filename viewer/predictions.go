@@ -15,10 +15,28 @@ func predictionTexts(row *analyze.ScalingRow) []string {
 		case p.Why != nil:
 			list = append(list, fmt.Sprintf("Without a GIL: not known (%s).", *p.Why))
 		case p.WallNS != nil && p.RecordedNS != nil:
-			list = append(list, predictionText(p, i > 0))
+			text := predictionText(p, i > 0)
+			if i == 0 {
+				text += starved(row, p)
+			}
+			list = append(list, text)
 		}
 	}
 	return list
+}
+
+// starved says that not the GIL alone can be why the same work would be faster: without one, as many threads
+// run as there are CPUs, at most. What is beyond that lies with who else used the CPUs.
+func starved(row *analyze.ScalingRow, p *analyze.Prediction) string {
+	if p.Speedup == nil || *p.Speedup <= float64(p.CPUs) {
+		return ""
+	}
+	for _, l := range row.Limits {
+		if l.Kind == "cpu" {
+			return fmt.Sprintf(" More than %d times is not due to the GIL: threads were ready for %s and had no CPU.", p.CPUs, duration(l.WaitNS))
+		}
+	}
+	return ""
 }
 
 func predictionText(p *analyze.Prediction, enough bool) string {

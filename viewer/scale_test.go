@@ -195,3 +195,25 @@ func TestTicks(t *testing.T) {
 		}
 	}
 }
+
+// TestGrownWords: CPU time of the same work that grew is called so, with its lines, and with what waits have to do with it.
+func TestGrownWords(t *testing.T) {
+	function, file, line := "read", "/srv/app.py", int32(7)
+	lines := []analyze.LineTime{{Site: &analyze.SiteRow{Function: &function, File: &file, Line: &line}, NS: 9e8}, {NS: 1e7}}
+	more, none := int64(9e8), int64(1e7)
+	for want, s := range map[string]scaling.StepRow{
+		"": {CPUNS: 1e9, CPUGrowthNS: &none},
+		"at 2: on-CPU time that does not scale: 900 ms, by which the same work took longer on CPUs than with one worker; --record tells at which lines, and whether waits explain it.": {
+			Workers: 2, CPUNS: 2e9, CPUGrowthNS: &more},
+		"at 2: on-CPU time that does not scale: 900 ms, by which the same work took longer on CPUs than with one worker. Waiting does not explain it (0 ns for locks and the GIL): the workers share " +
+			"reference counts, cache lines or memory, or spin. It grew, by CPU samples of the recorded runs, by 98.9% at read (srv/app.py:7).": {
+			Workers: 2, CPUNS: 2e9, CPUGrowthNS: &more, CPUGrowth: lines, Limits: []analyze.StepLimit{{Kind: analyze.LimitOthers, WaitNS: 1e9}}},
+		"at 2: on-CPU time that does not scale: 900 ms, by which the same work took longer on CPUs than with one worker. They waited 800 ms for locks and the GIL, too, and handing these over costs CPU time; " +
+			"the rest is reference counts, cache lines or memory that they share.": {
+			Workers: 2, CPUNS: 2e9, CPUGrowthNS: &more, Limits: []analyze.StepLimit{{Kind: analyze.LimitLock, WaitNS: 8e8}}},
+	} {
+		if got := grownWords(&s); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+}

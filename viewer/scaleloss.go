@@ -24,6 +24,9 @@ func lossLines(s *scaling.StepRow) []string {
 	if s.Workers > 1 {
 		out = append(out, fmt.Sprintf("at %d: %s", s.Workers, lossWords(s)))
 	}
+	if words := grownWords(s); words != "" {
+		out = append(out, words)
+	}
 	if len(s.Limits) > 0 {
 		out = append(out, fmt.Sprintf("at %d, recorded: %s.", s.Workers, limitWords(s.Limits)))
 	}

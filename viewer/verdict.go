@@ -39,6 +39,9 @@ func verdict(r *analyze.Report) string {
 	if worst == nil {
 		return fmt.Sprintf("%s waited %s for the GIL in %s; who held it is not known.", who, duration(waited), over)
 	}
+	if l := worstLine(r); l != nil && worst.WaitNS*10 < waited && l.NS > worst.WaitNS {
+		return fmt.Sprintf("%s waited %s for the GIL in %s; the largest part, %s, was for %s.", who, duration(waited), over, duration(l.NS), place(l.Site))
+	}
 	part, waiter := "the largest part", party(worst.Waiter)
 	if worst.WaitNS*2 > waited {
 		part = "most of it"
@@ -48,6 +51,18 @@ func verdict(r *analyze.Report) string {
 	}
 	return fmt.Sprintf("%s waited %s for the GIL in %s; %s, %s, %s waited for %s.",
 		who, duration(waited), over, part, duration(worst.WaitNS), waiter, at(worst.Holder))
+}
+
+// worstLine is the line of a program that was waited for longest. That says more than who
+// waited for whom where many threads wait for each other at many lines of libraries.
+func worstLine(r *analyze.Report) *analyze.LineTime {
+	var worst *analyze.LineTime
+	for i := range r.GIL {
+		if lines := r.GIL[i].ProgramLines; len(lines) > 0 && (worst == nil || lines[0].NS > worst.NS) {
+			worst = &lines[0]
+		}
+	}
+	return worst
 }
 
 // deadlockVerdict: nothing else matters to a program that stands still.

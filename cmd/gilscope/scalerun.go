@@ -185,33 +185,35 @@ func (m *measurement) recordAll(ctx context.Context, steps []scaling.Step) error
 		return ioFailed(fmt.Errorf("make a folder for the traces: %w", err))
 	}
 	defer os.RemoveAll(dir)
-	m.results.Limits = map[scaling.Step][]analyze.StepLimit{}
+	m.results.Limits, m.results.CPU = map[scaling.Step][]analyze.StepLimit{}, map[scaling.Step][]analyze.LineTime{}
 	for _, s := range steps {
 		p := m.plan.At(s)
 		fmt.Fprintf(m.words, "recording %v\n", p)
-		if m.results.Limits[s], err = m.recordOne(ctx, p, filepath.Join(dir, "step.pftrace")); err != nil {
+		if err := m.recordOne(ctx, s, filepath.Join(dir, "step.pftrace")); err != nil {
 			return fmt.Errorf("record %v: %w", p, err)
 		}
 	}
 	return nil
 }
 
-func (m *measurement) recordOne(ctx context.Context, p scaling.Point, path string) ([]analyze.StepLimit, error) {
+func (m *measurement) recordOne(ctx context.Context, s scaling.Step, path string) error {
+	p := m.plan.At(s)
 	argv, env := m.o.argv(p)
 	args := []string{"/proc/self/exe", "record", "--detail", "waits", "-o", path}
 	for _, c := range m.cpus[:p.CPUs] {
 		args = append(args, "--cpus", strconv.Itoa(c))
 	}
 	if _, err := m.timed(ctx, collector.Timed{Command: append(append(args, "--"), argv...), Env: env, AsUs: true}); err != nil {
-		return nil, err
+		return err
 	}
 	tl, err := timeline(path, m.o.memory)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	report := tl.Report()
 	if lost := report.Recording.LostEvents; lost > 0 {
 		m.skip(fmt.Sprintf("part of the waits at %v", p), fmt.Sprintf("%d events were lost while it was recorded", lost))
 	}
-	return analyze.StepLimits(report), nil
+	m.results.Limits[s], m.results.CPU[s] = analyze.StepLimits(report), tl.CPULines(report)
+	return nil
 }

@@ -29,6 +29,7 @@ func (r Run) perWork() (wall, cpu float64) {
 type Results struct {
 	Runs   map[Step][]Run
 	Limits map[Step][]analyze.StepLimit // of the recorded runs, if there were any
+	CPU    map[Step][]analyze.LineTime  // CPU time of those by line
 }
 
 // Rounds is how many rounds were run to their end: a round that was cut short
@@ -72,6 +73,9 @@ func (p Plan) Evaluate(r Results, cpus int) ([]SeriesRow, error) {
 		for k := range l.points {
 			step := l.step(k)
 			step.Limits = r.Limits[Step{i, k}]
+			if step.Throughput == nil {
+				step.grown(&row, r.CPU[Step{i, 0}], r.CPU[Step{i, k}])
+			}
 			row.Steps = append(row.Steps, step)
 		}
 		l.laws(&row, cpus)
@@ -122,6 +126,18 @@ func (l *ladder) step(k int) StepRow {
 	s.OthersShare = l.others(k, p.CPUs-used, float64(used))
 	l.times(k, &s)
 	return s
+}
+
+// grown says how the CPU time of the same work differs from that of the first step.
+func (s *StepRow) grown(row *SeriesRow, first, lines []analyze.LineTime) {
+	more := int64(0)
+	if len(row.Steps) > 0 {
+		more = s.CPUNS - row.Steps[0].CPUNS
+	}
+	s.CPUGrowthNS = &more
+	if lines != nil {
+		s.CPUGrowth = analyze.Grown(first, lines)
+	}
 }
 
 // others is the part of the workers' CPUs that others used: what is left of it

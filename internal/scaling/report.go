@@ -68,6 +68,12 @@ type StepRow struct {
 	CPUGrowthShare float64 `json:"cpu_growth_share"` // the same work took more CPU time
 	IdleShare      float64 `json:"idle_share"`       // the program did not use its CPUs: workers waited, or others had the CPUs
 
+	// By how much longer the same work was on CPUs than at the first step; null: the work is not fixed. What threads
+	// share makes it grow and leaves no wait.
+	CPUGrowthNS *int64 `json:"cpu_growth_ns"`
+	// The lines of the program at which recorded runs of the two steps differ by it, the most first; null: none was recorded.
+	CPUGrowth []analyze.LineTime `json:"cpu_growth"`
+
 	// What others on the machine used of it: at most that much was taken from the
 	// workers, and not left by workers that waited. null: not known.
 	OthersShare *float64 `json:"others_share"`

@@ -1,6 +1,6 @@
 // Command fetch gets what the tests of gilscope trace and no package manager
 // installs side by side: interpreters of several builders (see testpy.Matrix)
-// gunicorn, servers on event loops, and what ../../bench measures beside it. Each thing is made beside its place and renamed at the end:
+// gunicorn, servers on event loops, packages for programs with threads, and what ../../bench measures beside it. Each thing is made beside its place and renamed at the end:
 // half of one is never found. What is there already is left alone.
 //
 //	go run ./internal/testpy/fetch [-dir DIR] [NAME...]
@@ -37,7 +37,9 @@ var things = []thing{
 	{"3.13t", false, freeThreaded("3.13")},
 	{"gunicorn-" + testpy.GunicornVersion, false, gunicorn},
 	{"servers-3.13", false, servers("3.13")},
-	{testpy.AsyncServersFolder, false, asyncServers},
+	{testpy.AsyncServersFolder, false, hashed("3.12", eventLoopPackages)},
+	{testpy.ThreadPackagesFolder, false, hashed("3.13", threadPackages, threadParser)},
+	{testpy.ThreadPackagesFolder + "t", false, hashed("3.13t", threadPackages)},
 }
 
 func main() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gilscope/internal/testpy"
@@ -26,24 +27,36 @@ func servers(version string) func(f *fetcher, name string) error {
 }
 
 // eventLoopPackages are the servers and loops of the tests, with the hash of each: pip refuses others.
+// Some of it is compiled, for CPython 3.12 only.
 //
 //go:embed eventloops.txt
 var eventLoopPackages []byte
 
-// asyncServers gets what eventloops.txt names. Some of it is compiled, for CPython 3.12 only.
-func asyncServers(f *fetcher, name string) error {
-	return f.place(name, func(temp string) error {
-		list, err := os.CreateTemp("", "eventloops-*.txt")
-		if err != nil {
-			return err
-		}
-		defer os.Remove(list.Name())
-		_, err = list.Write(eventLoopPackages)
-		if err = errors.Join(err, list.Close()); err != nil {
-			return err
-		}
-		return install(filepath.Join(temp, testpy.PackageFolder), "3.12", "--require-hashes", "-r", list.Name())
-	})
+// threadPackages are what programs with threads use in the tests, and threadParser what has no
+// wheel for a build without a GIL.
+var (
+	//go:embed threads.txt
+	threadPackages []byte
+	//go:embed threadsgil.txt
+	threadParser []byte
+)
+
+// hashed gets packages for CPython of a version into a folder. Each has a hash in the list.
+func hashed(version string, lists ...[]byte) func(f *fetcher, name string) error {
+	return func(f *fetcher, name string) error {
+		return f.place(name, func(temp string) error {
+			list, err := os.CreateTemp("", "packages-*.txt")
+			if err != nil {
+				return err
+			}
+			defer os.Remove(list.Name())
+			_, err = list.Write(slices.Concat(lists...))
+			if err = errors.Join(err, list.Close()); err != nil {
+				return err
+			}
+			return install(filepath.Join(temp, testpy.PackageFolder), version, "--require-hashes", "-r", list.Name())
+		})
+	}
 }
 
 // wheels puts packages for CPython of a version into a folder for PYTHONPATH.
@@ -53,11 +66,18 @@ func (f *fetcher) wheels(name, version string, packages []string) error {
 
 // install puts wheels for CPython of a version into a folder, whichever Python runs pip:
 // some versions of pip compare what a wheel requires with that one, so they must not.
+// A version that ends in t is a build without a GIL, which has no stable ABI.
 func install(dir, version string, what ...string) error {
+	number, free := strings.CutSuffix(version, "t")
+	stable := []string{"--abi", "abi3"}
+	if free {
+		stable = nil
+	}
 	args := []string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps", "--ignore-requires-python",
-		"--only-binary", ":all:", "--python-version", version, "--implementation", "cp",
-		"--abi", "cp" + strings.ReplaceAll(version, ".", ""), "--abi", "abi3", "--abi", "none",
-		"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", dir}
-	_, err := run("", "python3", append(args, what...)...)
+		"--only-binary", ":all:", "--python-version", number, "--implementation", "cp",
+		"--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64", "--target", dir,
+		"--abi", "cp" + strings.ReplaceAll(version, ".", "")}
+	args = slices.Concat(args, stable, []string{"--abi", "none"}, what)
+	_, err := run("", "python3", args...)
 	return err
 }
