@@ -60,7 +60,7 @@ func (tl *Timeline) convoyFinding(g *GIL, victim int32, convoys []Convoy) (Findi
 var cpuThreadsAnalyzer = Analyzer{
 	Name: "gil.cpu_threads",
 	Doc: "Several threads that would all compute share one GIL, so they take turns. A thread counts as CPU-bound if it was " +
-		"blocked for anything but the GIL in at most 20 % of its life. The cost is what they waited for each other, without hogs and handoffs.",
+		"blocked for anything but the GIL in at most 20 % of its life, and does not wait in convoys for the larger part. The cost is what they waited for each other, without hogs and handoffs.",
 	Run: runCPUThreads,
 }
 
@@ -118,8 +118,8 @@ func (tl *Timeline) threadsByPID() map[int32][]int32 {
 	return list
 }
 
-// cpuBound finds those of the threads of a GIL's process that ran or wanted to. Victims
-// of a convoy are left out: their time has a finding already.
+// cpuBound finds those of the threads of a GIL's process that ran or wanted to. Who mostly waits in
+// convoys is left out: that time has a finding already.
 func (tl *Timeline) cpuBound(g *GIL, row *GILRow, threads []int32) map[int32]bool {
 	inWait := make(map[int32]int64) // blocked for the GIL, by thread index
 	for _, w := range g.Waits {
@@ -136,10 +136,29 @@ func (tl *Timeline) cpuBound(g *GIL, row *GILRow, threads []int32) map[int32]boo
 			bound[th.TID] = true
 		}
 	}
-	for _, c := range row.Switching.Convoys {
-		delete(bound, c.VictimTID)
+	for _, tid := range mostlyConvoyed(tl, g, row) {
+		delete(bound, tid)
 	}
 	return bound
+}
+
+// mostlyConvoyed are the threads whose waits are convoys for the larger part. Threads that compute much
+// and do a little I/O are in convoys behind each other, too, but those are not why they wait.
+func mostlyConvoyed(tl *Timeline, g *GIL, row *GILRow) []int32 {
+	waited, convoyed := map[int32]int64{}, map[int32]int64{}
+	for _, w := range g.Waits {
+		waited[tl.Threads[w.Thread].TID] += w.NS()
+	}
+	var list []int32
+	for _, c := range row.Switching.Convoys {
+		convoyed[c.VictimTID] += c.CostNS
+	}
+	for tid, ns := range convoyed {
+		if ns*2 > waited[tid] {
+			list = append(list, tid)
+		}
+	}
+	return list
 }
 
 var shortHoldsAnalyzer = Analyzer{
