@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"gilscope/internal/trace"
@@ -19,9 +18,12 @@ var locksAnalyzer = Analyzer{
 // LockRow is one lock, or one line that waits for other threads to do something.
 type LockRow struct {
 	PID             int32        `json:"pid"`
-	Address         *string      `json:"address"` // null: each wait has a lock of its own
-	Kind            string       `json:"kind"`    // unknown: neither the program's frames nor the object told
-	Held            bool         `json:"held"`    // it is one that a thread holds; otherwise waiting may mean that there is nothing to do
+	PIDs            []int32      `json:"pids"`        // processes whose threads waited for it or gave it back: one, or those that share it
+	Address         *string      `json:"address"`     // in the memory of pid; null: each wait has a lock of its own
+	Shared          *int32       `json:"shared_lock"` // number of a lock in memory that processes share, the same for all; null: it is none, or which one is not known
+	First           LockFirst    `json:"first"`
+	Kind            string       `json:"kind"` // unknown: neither the program's frames nor the object told
+	Held            bool         `json:"held"` // it is one that a thread holds; otherwise waiting may mean that there is nothing to do
 	Waits           int64        `json:"waits"`
 	WaitNS          int64        `json:"wait_ns"`
 	WaitP99NS       *int64       `json:"wait_p99_ns"`
@@ -36,8 +38,19 @@ type LockRow struct {
 	Wakers          []LockHolder `json:"wakers"`             // if not held: who woke waiters; ns is how long these had waited
 }
 
+// LockFirst is the first wait for a lock that was seen: the nearest thing to where it comes from, for
+// nothing is seen of its making, nor of who takes it without a wait.
+type LockFirst struct {
+	AfterNS   int64  `json:"after_ns"` // from the begin of the recording on
+	PID       int32  `json:"pid"`
+	Waiter    Party  `json:"waiter"`
+	HolderPID *int32 `json:"holder_pid"`
+	Holder    *Party `json:"holder"` // who had it then, and the line on which it gave it back, not took it; null: not known
+}
+
 // LockWaiter is one thread on one line.
 type LockWaiter struct {
+	PID int32 `json:"pid"`
 	Party
 	WaitNS int64 `json:"wait_ns"`
 	Waits  int64 `json:"waits"`
@@ -46,6 +59,7 @@ type LockWaiter struct {
 // LockHolder is a thread, and the line on which it gave the lock back. tid 0:
 // handing over; tid null: not known.
 type LockHolder struct {
+	PID *int32 `json:"pid"` // null: no thread, or not known
 	Party
 	NS int64 `json:"ns"`
 }
@@ -53,7 +67,8 @@ type LockHolder struct {
 // lockKey is what a row is about.
 type lockKey struct {
 	pid     int32
-	address int64 // 0: waits on one line
+	address int64 // 0: waits on one line, or shared
+	shared  int32 // of a lock that processes share: its number, and pid is 0
 	site    Site
 	kind    trace.LockKind
 }
@@ -66,13 +81,16 @@ type lockSum struct {
 	spans   []span
 	waiters map[partyKey]*LockWaiter
 	holders map[partyKey]int64
+	first   *trace.Event // the wait that began first, and who had the lock then; tid 0: not known
+	had     partyKey
 }
 
 type span struct{ from, to trace.Time }
 
+// partyKey is a thread on a line; tids are those of the host, so no two processes have one at a time.
 type partyKey struct {
-	tid  int32
-	site Site
+	pid, tid int32
+	site     Site
 }
 
 // stuckKey is a wait.
@@ -91,22 +109,29 @@ type release struct {
 // lockReader puts waits and releases together.
 type lockReader struct {
 	tl       *Timeline
-	open     map[uint64]*trace.Event // waits by thread
+	open     map[uint64]*trace.Event // waits by thread,
+	sleeps   map[int32]*trace.Event  // and by its number alone
 	waits    [][2]*trace.Event
+	released [][2]*trace.Event // waits, and who gave back what they were for
 	releases map[lockKey][]release
 	stuck    map[stuckKey]int32 // who holds for ever what a thread waits for
 	kinds    map[lockKey]trace.LockKind
+	shared   map[lockKey]int32 // by process and address: the lock that was seen there first
 	rows     map[lockKey]*lockSum
 	sites    map[trace.StackID]Site
 	gilWaits [][]waiting // by thread
 }
 
 func runLocks(tl *Timeline, r *Report) {
-	l := lockReader{tl: tl, open: map[uint64]*trace.Event{}, releases: map[lockKey][]release{}, stuck: map[stuckKey]int32{},
+	l := lockReader{tl: tl, open: map[uint64]*trace.Event{}, sleeps: map[int32]*trace.Event{}, shared: map[lockKey]int32{}, releases: map[lockKey][]release{}, stuck: map[stuckKey]int32{},
 		kinds: map[lockKey]trace.LockKind{}, rows: map[lockKey]*lockSum{}, sites: map[trace.StackID]Site{}, gilWaits: tl.gilWaits()}
 	for i := range tl.Trace.Events {
 		l.event(&tl.Trace.Events[i])
 	}
+	for _, w := range l.waits {
+		l.learn(w[0])
+	}
+	l.giveBack()
 	for _, w := range l.waits {
 		l.wait(w[0], w[1])
 	}
@@ -116,13 +141,13 @@ func runLocks(tl *Timeline, r *Report) {
 		rows = append(rows, s)
 	}
 	slices.SortFunc(rows, func(x, y *lockSum) int {
-		return cmp.Or(cmp.Compare(y.WaitNS, x.WaitNS), cmp.Compare(x.PID, y.PID), cmp.Compare(x.key.address, y.key.address),
+		return cmp.Or(cmp.Compare(y.WaitNS, x.WaitNS), cmp.Compare(x.PID, y.PID), cmp.Compare(x.key.address, y.key.address), cmp.Compare(x.key.shared, y.key.shared),
 			cmp.Compare(x.key.site.siteLabel(), y.key.site.siteLabel()), cmp.Compare(x.key.kind, y.key.kind))
 	})
 	for _, s := range rows {
 		r.Locks = append(r.Locks, s.LockRow)
 		for _, w := range s.Waiters {
-			r.lockWaited(s.PID, *w.TID, w.WaitNS)
+			r.lockWaited(w.PID, *w.TID, w.WaitNS)
 		}
 	}
 	if len(rows) == 0 {
@@ -146,16 +171,18 @@ func (r *Report) lockWaited(pid, tid int32, ns int64) {
 func (l *lockReader) event(e *trace.Event) {
 	switch e.Kind {
 	case trace.LockWaitBegin:
-		l.open[threadKey(e.PID, e.TID)] = e
-		l.learn(e)
+		l.open[threadKey(e.PID, e.TID)], l.sleeps[e.TID] = e, e
+		if key := (lockKey{pid: e.PID, address: e.Arg}); e.Other != 0 && l.shared[key] == 0 {
+			l.shared[key] = e.Other
+		}
 	case trace.LockWaitEnd:
 		if begin := l.open[threadKey(e.PID, e.TID)]; begin != nil && e.Time > begin.Time {
 			l.waits = append(l.waits, [2]*trace.Event{begin, e})
 		}
 		delete(l.open, threadKey(e.PID, e.TID))
+		delete(l.sleeps, e.TID)
 	case trace.LockRelease:
-		key := lockKey{pid: e.PID, address: e.Arg}
-		l.releases[key] = append(l.releases[key], release{e.Time, partyKey{e.TID, l.site(e.Stack)}, e.Other})
+		l.released = append(l.released, [2]*trace.Event{l.sleeps[e.Other], e})
 	case trace.Deadlock:
 		if begin := l.open[threadKey(e.PID, e.TID)]; begin != nil && e.Other != 0 {
 			l.stuck[stuckKey{threadKey(e.PID, e.TID), begin.Time}] = e.Other
@@ -168,7 +195,7 @@ const severalKinds = trace.LockKind(255)
 
 // learn keeps what an address is: the kind is not known at each wait for it.
 func (l *lockReader) learn(e *trace.Event) {
-	key := lockKey{pid: e.PID, address: e.Arg}
+	key := l.lockOf(e)
 	switch was := l.kinds[key]; {
 	case e.Lock == trace.LockUnknown || !e.Lock.Own():
 	case was == trace.LockUnknown:
@@ -178,9 +205,19 @@ func (l *lockReader) learn(e *trace.Event) {
 	}
 }
 
+// lockOf is the lock that a wait is for. Where one lies that processes share is not known at
+// each wait for it: then it is the one that was seen at the address.
+func (l *lockReader) lockOf(e *trace.Event) lockKey {
+	key := lockKey{pid: e.PID, address: e.Arg}
+	if n := cmp.Or(e.Other, l.shared[key]); n != 0 {
+		return lockKey{shared: n}
+	}
+	return key
+}
+
 // keyOf is the row that a wait belongs to.
 func (l *lockReader) keyOf(e *trace.Event) lockKey {
-	key := lockKey{pid: e.PID, address: e.Arg}
+	key := l.lockOf(e)
 	if !e.Lock.Own() {
 		return lockKey{pid: e.PID, site: l.site(e.Stack), kind: e.Lock}
 	}
@@ -190,123 +227,4 @@ func (l *lockReader) keyOf(e *trace.Event) lockKey {
 		key.kind = e.Lock
 	}
 	return key
-}
-
-func (l *lockReader) wait(begin, end *trace.Event) {
-	key := l.keyOf(begin)
-	s := l.rows[key]
-	if s == nil {
-		s = &lockSum{key: key, waiters: map[partyKey]*LockWaiter{}, holders: map[partyKey]int64{},
-			LockRow: LockRow{PID: key.pid, Kind: key.kind.String(), Held: key.kind.Own()}}
-		if key.address != 0 {
-			s.Address = known(fmt.Sprintf("%#x", uint64(key.address)))
-		}
-		l.rows[key] = s
-	}
-	ns := int64(end.Time - begin.Time)
-	s.Waits++
-	s.WaitNS += ns
-	s.ns, s.spans = append(s.ns, ns), append(s.spans, span{begin.Time, end.Time})
-	switch trace.WaitOutcome(end.Arg) {
-	case trace.WaitTimeout:
-		s.TimedOut++
-	case trace.WaitUnknown:
-		s.Open++
-		s.OpenNS += ns
-	}
-	who := partyKey{begin.TID, l.site(begin.Stack)}
-	if s.waiters[who] == nil {
-		s.waiters[who] = &LockWaiter{Party: l.party(key.pid, who)}
-	}
-	s.waiters[who].WaitNS += ns
-	s.waiters[who].Waits++
-	l.blame(s, begin, end)
-}
-
-// unknownParty stands for a holder that is not known.
-const unknownParty = int32(-1)
-
-// blame cuts a wait by the releases of the lock.
-func (l *lockReader) blame(s *lockSum, begin, end *trace.Event) {
-	all := l.releases[lockKey{pid: begin.PID, address: begin.Arg}]
-	i, _ := slices.BinarySearchFunc(all, begin.Time+1, func(r release, t trace.Time) int { return cmp.Compare(r.at, t) })
-	from, handed := begin.Time, false
-	for ; i < len(all) && all[i].at <= end.Time; i++ {
-		if !s.Held {
-			if all[i].woken == begin.TID {
-				s.holders[all[i].by] += int64(end.Time - begin.Time)
-			}
-			continue
-		}
-		s.holders[all[i].by] += int64(all[i].at - from)
-		s.HolderGILWaitNS += l.gilWait(begin.PID, all[i].by.tid, from, all[i].at)
-		from, handed = all[i].at, all[i].woken == begin.TID
-	}
-	if !s.Held || from >= end.Time {
-		return
-	}
-	rest := partyKey{tid: unknownParty}
-	if handed {
-		rest.tid = Nobody
-	} else if tid, ok := l.stuck[stuckKey{threadKey(begin.PID, begin.TID), begin.Time}]; ok && trace.WaitOutcome(end.Arg) != trace.WaitTaken {
-		rest.tid = tid
-	}
-	s.holders[rest] += int64(end.Time - from)
-}
-
-// party names a thread at a place.
-func (l *lockReader) party(pid int32, k partyKey) Party {
-	switch k.tid {
-	case unknownParty:
-		return Party{Name: "unknown"}
-	case Nobody:
-		return Party{TID: new(int32), Name: "handing over"}
-	}
-	return Party{TID: &k.tid, Name: l.tl.threadName(pid, k.tid), Site: k.site.siteRow()}
-}
-
-func (s *lockSum) finish(tl *Timeline) {
-	_, s.WaitP99NS, _ = spread(s.ns)
-	s.WaitMaxNS = s.ns[len(s.ns)-1]
-	slices.SortFunc(s.spans, func(x, y span) int { return cmp.Compare(x.from, y.from) })
-	var upTo trace.Time
-	for _, w := range s.spans {
-		if w.to > upTo {
-			s.BusyNS += int64(w.to - max(w.from, upTo))
-			upTo = w.to
-		}
-	}
-	s.Waiters = []LockWaiter{}
-	for _, w := range s.waiters {
-		s.Waiters = append(s.Waiters, *w)
-	}
-	slices.SortFunc(s.Waiters, func(x, y LockWaiter) int {
-		return cmp.Or(cmp.Compare(y.WaitNS, x.WaitNS), cmp.Compare(*x.TID, *y.TID), cmp.Compare(textOf(x.Site), textOf(y.Site)))
-	})
-	l := lockReader{tl: tl}
-	list := []LockHolder{}
-	for k, ns := range s.holders {
-		list = append(list, LockHolder{l.party(s.PID, k), ns})
-	}
-	slices.SortFunc(list, func(x, y LockHolder) int {
-		return cmp.Or(cmp.Compare(y.NS, x.NS), cmp.Compare(x.Name, y.Name), cmp.Compare(textOf(x.Site), textOf(y.Site)), cmp.Compare(x.tid(), y.tid()))
-	})
-	if s.Holders, s.Wakers = list, []LockHolder{}; !s.Held {
-		s.Holders, s.Wakers = s.Wakers, s.Holders
-	}
-}
-
-// tid is the number of a thread, unknownParty for none.
-func (p *Party) tid() int32 {
-	if p.TID == nil {
-		return unknownParty
-	}
-	return *p.TID
-}
-
-func textOf(s *SiteRow) string {
-	if s == nil {
-		return ""
-	}
-	return siteText(s)
 }

@@ -50,6 +50,9 @@ func TestLockHolders(t *testing.T) {
 		}
 		delete(want, h.Name)
 	}
+	if f := l.First; f.AfterNS != 0 || f.Waiter.Name != "a" || *f.Waiter.Site.Line != 5 || f.Holder == nil || f.Holder.Name != "c" || *f.Holder.Site.Line != 9 {
+		t.Errorf("first: %+v", f)
+	}
 	if len(want) > 0 || *r.Threads[0].LockWaitNS != 51e6 {
 		t.Errorf("missing %v; thread %+v", want, r.Threads[0])
 	}
@@ -71,6 +74,9 @@ func TestLocksForOthers(t *testing.T) {
 		t.Fatalf("%+v, findings %+v", r.Locks, r.Findings)
 	}
 	l := r.Locks[0]
+	if l.First.Holder != nil || l.First.Waiter.Name != "a" {
+		t.Errorf("first: %+v", l.First)
+	}
 	if l.Address != nil || l.Held || l.Waits != 3 || len(l.Holders) != 0 || *l.Waiters[0].Site.Function != "consume" || len(l.Wakers) != 1 || *l.Wakers[0].Site.Line != 3 {
 		t.Errorf("%+v", l)
 	}

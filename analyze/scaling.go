@@ -169,7 +169,7 @@ func limits(r *Report, row *ScalingRow) []Limit {
 	}
 	for i := range r.Locks {
 		for _, w := range r.Locks[i].Waiters {
-			if r.Locks[i].PID == row.PID && r.Locks[i].Held {
+			if w.PID == row.PID && r.Locks[i].Held {
 				add("lock", w.Site, w.WaitNS)
 			}
 		}

@@ -32,6 +32,7 @@ type dispatcher struct {
 	lags       lagWatch
 	workers    workerWatch
 	newLoops   bool // there are loops whose tasks were not read yet
+	shared     sharedLocks
 }
 
 func newDispatcher(w *trace.Writer) *dispatcher {
@@ -69,6 +70,8 @@ func (d *dispatcher) record(r probes.Record) {
 		d.switched(p, r)
 	case probes.KindWaking:
 		d.waking(p, r)
+	case probes.KindGave:
+		d.gaveToOther(p, r)
 	case probes.KindSample:
 		d.sample(p, r)
 	case probes.KindTake, probes.KindDrop, probes.KindSlice, probes.KindEnter:

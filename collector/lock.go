@@ -17,6 +17,7 @@ type lockWait struct {
 	kind    trace.LockKind
 	by      int32 // who woke it from its last sleep; 0: nobody of its process
 	address uint64
+	shared  int32 // its number in sharedLocks; 0: none
 	begin   trace.Time
 	sleep   trace.Time // when the present or last sleep began
 	end     trace.Time // when the last sleep ended
@@ -63,6 +64,7 @@ func (d *dispatcher) leavesForLock(p *process, t *thread, r probes.Record, befor
 	case !r.AboutLock() || p.stacks == nil:
 		d.lockEnds(t)
 	case w.open && w.address == r.Pc && w.onCPU <= sleepsAgainWithin:
+		d.gaveUnseen(t)
 		w.blocked, w.sleep, w.by = true, at, 0
 	default:
 		d.lockEnds(t)
@@ -78,13 +80,20 @@ func (d *dispatcher) lockBegins(p *process, t *thread, r probes.Record) {
 		address: r.Pc, begin: at, sleep: at, end: at, in: at, stack: k.id,
 	}
 	w.kind = p.waitsFor(t, &w, k, r)
+	d.tellWait(t, w)
+}
+
+// tellWait notes and tells that a thread waits.
+func (d *dispatcher) tellWait(t *thread, w lockWait) {
+	w.shared = d.shared.number(t.proc, &w)
 	t.lock = w
-	d.event(p, trace.Event{Time: at, Kind: trace.LockWaitBegin, TID: t.tid, Arg: int64(w.address), Lock: w.kind, Stack: w.stack})
+	d.event(t.proc, trace.Event{Time: w.begin, Kind: trace.LockWaitBegin, TID: t.tid, Other: w.shared, Arg: int64(w.address), Lock: w.kind, Stack: w.stack})
 }
 
 // lockEnds ends a wait that the thread does not sleep in.
 func (d *dispatcher) lockEnds(t *thread) {
 	if w := &t.lock; w.open && !w.blocked {
+		d.gaveUnseen(t)
 		how := trace.WaitTaken
 		switch {
 		case w.by != 0 || w.common:
@@ -106,7 +115,14 @@ func (d *dispatcher) lockEndsAt(t *thread, at trace.Time, how trace.WaitOutcome)
 	d.event(t.proc, trace.Event{Time: max(at, w.begin+1), Kind: trace.LockWaitEnd, TID: t.tid, Other: w.by, Arg: int64(how)})
 }
 
-// gaveBack handles a thread that woke another which slept for a lock.
+// gaveToOther handles a thread that woke one of another process, which slept for a lock that both share.
+func (d *dispatcher) gaveToOther(p *process, r probes.Record) {
+	if woken := d.tids[int32(r.Peer)]; woken != nil {
+		d.gaveBack(p, woken, r)
+	}
+}
+
+// gaveBack handles a thread of p that woke another which slept for a lock.
 func (d *dispatcher) gaveBack(p *process, woken *thread, r probes.Record) {
 	w := &woken.lock
 	if !r.AboutLock() || !w.open || !w.blocked || p.stacks == nil {
@@ -118,6 +134,14 @@ func (d *dispatcher) gaveBack(p *process, woken *thread, r probes.Record) {
 	}
 	w.by = t.tid
 	d.event(p, trace.Event{Time: trace.Time(r.Ts), Kind: trace.LockRelease, TID: t.tid, Other: woken.tid, Arg: int64(w.address), Stack: p.stacks.python(r.Own)})
+}
+
+// gaveUnseen tells that somebody else gave back a lock for which the thread slept: a process
+// that is not recorded may have it, too. What lies before that is not the next holder's.
+func (d *dispatcher) gaveUnseen(t *thread) {
+	if w := &t.lock; w.common && w.by == 0 && t.woken > w.sleep {
+		d.event(t.proc, trace.Event{Time: t.woken, Kind: trace.LockRelease, TID: t.tid, Other: t.tid, Arg: int64(w.address)})
+	}
 }
 
 // lockInterrupted ends a wait that began before records were lost.

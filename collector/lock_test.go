@@ -168,6 +168,17 @@ func TestWaitKind(t *testing.T) {
 		{"_ModuleLock.acquire <frozen importlib._bootstrap>", trace.LockImport},
 		{"_worker /x/concurrent/futures/thread.py", trace.LockQueue},
 		{"wait /home/me/mythreading.py", trace.LockUnknown},
+		{"SemLock.__enter__ /x/multiprocessing/synchronize.py, f app.py", trace.LockShared},
+		{"Condition.wait /x/multiprocessing/synchronize.py, f app.py", trace.LockCondition},
+		{"Condition.notify /x/multiprocessing/synchronize.py, f app.py", trace.LockCondition},
+		{"Condition.wait /x/multiprocessing/synchronize.py, Event.wait /x/multiprocessing/synchronize.py", trace.LockEvent},
+		{"SemLock.__enter__ /x/multiprocessing/synchronize.py, Condition.__enter__ /x/multiprocessing/synchronize.py, Event.wait /x/multiprocessing/synchronize.py", trace.LockShared},
+		{"wait /x/multiprocessing/synchronize.py, wait_for /x/multiprocessing/synchronize.py, _wait threading.py", trace.LockBarrier},
+		{"wait /x/multiprocessing/synchronize.py, wait_for /x/multiprocessing/synchronize.py, f app.py", trace.LockCondition},
+		{"Queue.put /x/multiprocessing/queues.py, f app.py", trace.LockQueue},
+		{"__enter__ /x/multiprocessing/synchronize.py, Queue.get /x/multiprocessing/queues.py", trace.LockQueue},
+		{"Queue._feed /x/multiprocessing/queues.py", trace.LockShared},
+		{"wait threading.py, Queue._feed /x/multiprocessing/queues.py", trace.LockQueue},
 	} {
 		var frames []pythonFrame
 		for f := range strings.SplitSeq(c.frames, ", ") {

@@ -38,11 +38,29 @@ func waitKind(frames []pythonFrame) trace.LockKind {
 	case strings.HasPrefix(f[0].file, "logging/"):
 		return trace.LockLogging
 	case strings.HasPrefix(f[0].file, "multiprocessing/"):
-		return trace.LockShared
+		return sharedKind(f)
 	case f[0].file == "futures/thread.py" && f[0].function == "_worker":
 		return trace.LockQueue
 	}
 	return trace.LockUnknown
+}
+
+// sharedKind is waitKind for a leaf in multiprocessing: what its classes wait for others to do, and
+// LockShared where it may be a lock or a semaphore, which the object tells (Lib/multiprocessing/synchronize.py, queues.py).
+func sharedKind(f [kindDepth]pythonFrame) trace.LockKind {
+	const synchronize, queues = "multiprocessing/synchronize.py", "multiprocessing/queues.py"
+	switch {
+	case f[0].file == queues && (f[0].function == "get" || f[0].function == "put"), // for something to get, or for room
+		f[0].function == "__enter__" && f[1].file == queues && f[1].function == "get":
+		return trace.LockQueue
+	case f[0].file != synchronize || f[0].function != "wait" && f[0].function != "notify":
+		return trace.LockShared
+	case f[1].file == synchronize && f[1].function == "wait":
+		return trace.LockEvent
+	case f[1].file == synchronize && f[1].function == "wait_for" && f[2].file == "threading.py":
+		return trace.LockBarrier
+	}
+	return trace.LockCondition
 }
 
 // threadingKind is waitKind for a leaf in threading.py.
@@ -63,7 +81,7 @@ func threadingKind(f [kindDepth]pythonFrame) trace.LockKind {
 		return trace.LockCondition
 	}
 	switch {
-	case caller.file == "queue.py":
+	case caller.file == "queue.py", caller.file == "multiprocessing/queues.py":
 		return trace.LockQueue
 	case strings.HasPrefix(caller.file, "futures/"):
 		return trace.LockFuture

@@ -13,6 +13,8 @@ type lockObjects struct {
 	states map[int32]cpython.ThreadState // by thread id
 	read   trace.Time                    // when states was read
 	looks  perSecond
+	maps   []cpython.Mapping // memory that processes share,
+	mapped trace.Time        // and when that was read
 }
 
 type lockObject struct {
@@ -72,6 +74,10 @@ func kindOfType(t cpython.LockType) trace.LockKind {
 		return trace.LockRLock
 	case cpython.TypeSimpleQueue:
 		return trace.LockQueue
+	case cpython.TypeSharedLock:
+		return trace.LockShared
+	case cpython.TypeSharedSemaphore:
+		return trace.LockSemaphore
 	}
 	return trace.LockUnknown
 }

@@ -52,10 +52,14 @@ func (p *process) waitsFor(t *thread, w *lockWait, k known, r probes.Record) tra
 	if kind := p.parkedKind(w, r.Op&probes.LockStopped != 0, r.Sp); kind != trace.LockUnknown {
 		return kind
 	}
-	if k.waits != trace.LockUnknown {
+	if k.waits != trace.LockUnknown && k.waits != trace.LockShared {
 		return k.waits
 	}
-	return p.lockKind(t, w)
+	kind := p.lockKind(t, w)
+	if kind == trace.LockUnknown && w.common && !w.parked {
+		return trace.LockShared // by the word alone, whatever it is to the program
+	}
+	return kind
 }
 
 // asleepFor is waitsFor of a thread that was found asleep, with no record of when that began.

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gilscope/internal/cpython"
-	"gilscope/internal/trace"
 	"gilscope/probes"
 )
 
@@ -30,8 +29,7 @@ func (s *session) findSleepers(p *process) {
 		w.open, w.blocked, w.begin, w.sleep, w.end, w.in = true, true, at, at, at, at
 		k := p.stacks.lookup(stackOf(p.py.Frames(ts)))
 		w.stack, w.kind = k.id, p.asleepFor(t, &w, k, ts)
-		t.lock = w
-		s.d.event(p, trace.Event{Time: at, Kind: trace.LockWaitBegin, TID: t.tid, Arg: int64(w.address), Lock: w.kind, Stack: w.stack})
+		s.d.tellWait(t, w)
 	}
 }
 

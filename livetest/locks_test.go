@@ -18,6 +18,7 @@ import (
 type lockTruth struct {
 	Threads map[string][]lockTimed `json:"threads"`
 	Holders []lockBody             `json:"holders"`
+	Held    map[string][]lockHold  `json:"held"` // by thread: from when to when it had the lock
 }
 
 // lockBody is a function that gives locks back.

@@ -164,7 +164,8 @@ const (
 	bpfRecKindREC_LOOP   bpfRecKind = 12
 	bpfRecKindREC_RARE   bpfRecKind = 13
 	bpfRecKindREC_BLOCK  bpfRecKind = 14
-	bpfRecKindREC_LAG    bpfRecKind = 15
+	bpfRecKindREC_GAVE   bpfRecKind = 15
+	bpfRecKindREC_LAG    bpfRecKind = 16
 )
 
 type bpfScratch struct {

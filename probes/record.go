@@ -30,6 +30,7 @@ const (
 	KindBlock  = uint8(bpfRecKindREC_BLOCK)
 	KindLag    = uint8(bpfRecKindREC_LAG)
 	KindRare   = uint8(bpfRecKindREC_RARE)
+	KindGave   = uint8(bpfRecKindREC_GAVE)
 )
 
 // Flags of records, see bpf/wire.h.

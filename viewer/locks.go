@@ -3,6 +3,7 @@ package viewer
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gilscope/analyze"
@@ -47,6 +48,9 @@ func (p *page) locks(r *analyze.Report, top int) {
 		if s := holdersOf(row); s != "" {
 			p.wrap("             ", s)
 		}
+		if s := firstOf(row); s != "" {
+			p.wrap("             ", s)
+		}
 		if row.HolderGILWaitNS > 0 {
 			p.wrap("             ", fmt.Sprintf("for %s of that its holder waited for the GIL", duration(row.HolderGILWaitNS)))
 		}
@@ -70,19 +74,35 @@ func lockName(r *analyze.Report, row *analyze.LockRow) string {
 	if row.TimedOut > 0 {
 		name += fmt.Sprintf(", %d timed out", row.TimedOut)
 	}
+	if len(row.PIDs) > 1 {
+		return name + fmt.Sprintf(", shared by %s", processes(int64(len(row.PIDs)))) + openWaits(row.Open)
+	}
 	return name + remarks(r, row.Open, row.PID)
 }
 
 // remarks are what there is to say of any row: waits or pauses whose end is missing, and
 // of several processes which one it is.
 func remarks(r *analyze.Report, open int64, pid int32) (text string) {
-	if open > 0 {
-		text = fmt.Sprintf(", %d whose end was not seen", open)
-	}
+	text = openWaits(open)
 	if several(r) {
 		text += ", " + processName(r, pid)
 	}
 	return text
+}
+
+func openWaits(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d whose end was not seen", n)
+}
+
+// whose says, of a lock that processes share, which one a thread is of.
+func whose(row *analyze.LockRow, pid *int32) string {
+	if pid == nil || len(row.PIDs) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("process %d ", *pid)
 }
 
 // few joins the texts of the first maxParties of n things, and says how many more there are.
@@ -99,8 +119,28 @@ func few(n int, text func(i int) string) string {
 
 func waitersOf(row *analyze.LockRow) string {
 	return few(len(row.Waiters), func(i int) string {
-		return fmt.Sprintf("%s %s", duration(row.Waiters[i].WaitNS), at(row.Waiters[i].Party))
+		w := &row.Waiters[i]
+		return fmt.Sprintf("%s %s%s", duration(w.WaitNS), whose(row, &w.PID), at(w.Party))
 	})
+}
+
+// firstOf tells the first wait for a lock that a thread holds, if one of its threads or lines is not
+// among those that are told anyhow.
+func firstOf(row *analyze.LockRow) string {
+	f := &row.First
+	waiter := slices.ContainsFunc(row.Waiters[:min(len(row.Waiters), maxParties)], func(w analyze.LockWaiter) bool { return at(w.Party) == at(f.Waiter) })
+	holder := f.Holder == nil || slices.ContainsFunc(row.Holders[:min(len(row.Holders), maxParties)], func(h analyze.LockHolder) bool { return at(h.Party) == at(*f.Holder) })
+	if !row.Held || waiter && holder {
+		return ""
+	}
+	text := fmt.Sprintf("first waited for after %s: %s%s", duration(f.AfterNS), whose(row, &f.PID), at(f.Waiter))
+	if f.Holder != nil {
+		text += "; then held: " + whose(row, f.HolderPID) + party(*f.Holder)
+		if site := place(f.Holder.Site); site != "" {
+			text += " until " + site
+		}
+	}
+	return text
 }
 
 // holdersOf says who held the lock, as far as that is known, or who woke its waiters.
@@ -113,7 +153,7 @@ func holdersOf(row *analyze.LockRow) string {
 		return ""
 	}
 	return word + few(len(list), func(i int) string {
-		text := party(list[i].Party)
+		text := whose(row, list[i].PID) + party(list[i].Party)
 		if site := place(list[i].Site); site != "" {
 			text += where + site
 		}

@@ -25,6 +25,9 @@ const (
 	TypeLock        LockType = "_thread.lock"
 	TypeRLock       LockType = "_thread.RLock"
 	TypeSimpleQueue LockType = "_queue.SimpleQueue"
+	// Both are _multiprocessing.SemLock: one that a single thread has at a time, or a Semaphore.
+	TypeSharedLock      LockType = "multiprocessing lock"
+	TypeSharedSemaphore LockType = "multiprocessing semaphore"
 )
 
 // queueBytes is how much of a SimpleQueue there is at least; among that is its
@@ -80,6 +83,9 @@ func (p *Process) StillIs(l Lock) bool {
 		return false
 	}
 	now, ok := p.lockObject(l.Object)
+	if !ok {
+		now, ok = p.sharedLock(l.Object)
+	}
 	return ok && now.Type == l.Type && now.word == l.word && p.refers(l.Object)
 }
 
@@ -130,6 +136,9 @@ func (p *Process) WaitsFor(ts ThreadState, semaphore uint64) (Lock, bool) {
 			o = self
 		}
 		if l, ok := p.lockObject(o); ok && l.word == semaphore && p.refers(o) {
+			return l, true
+		}
+		if l, ok := p.sharedLock(o); ok && l.word == semaphore && p.refers(o) {
 			return l, true
 		}
 		if p.isQueue(o) && p.hasWord(o, semaphore) && p.refers(o) {

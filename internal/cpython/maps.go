@@ -21,6 +21,7 @@ type Mapping struct {
 	Start, End uint64
 	Offset     uint64 // of the file
 	Exec       bool
+	Shared     bool   // what is written there, others see who have the file mapped, too
 	Dev        uint64 // as in stat(2); 0: no file
 	Inode      uint64
 	Path       string // as the process sees it, "" for anonymous memory
@@ -71,7 +72,7 @@ func parseMapping(line string) (Mapping, bool) {
 	}
 	m.Start, m.End, m.Offset = hex(from, 16), hex(to, 16), hex(offset, 16)
 	m.Dev, m.Inode = makedev(hex(major, 16), hex(minor, 16)), hex(inode, 10)
-	m.Exec = len(perm) == 4 && perm[2] == 'x'
+	m.Exec, m.Shared = len(perm) == 4 && perm[2] == 'x', len(perm) == 4 && perm[3] == 's'
 	m.Path = strings.TrimLeft(line, " ")
 	return m, bad == nil && m.Start < m.End
 }

@@ -106,8 +106,8 @@ func TestParseMapping(t *testing.T) {
 		want Mapping
 		ok   bool
 	}{
-		{"7f0000001000-7f0000002000 r-xp 00003000 08:01 42                 /usr/lib/a b.so", Mapping{0x7f0000001000, 0x7f0000002000, 0x3000, true, 0x801, 42, "/usr/lib/a b.so"}, true},
-		{"00400000-00401000 rw-p 00000000 103:12 7 /x (deleted)", Mapping{0x400000, 0x401000, 0, false, 0x10312, 7, "/x (deleted)"}, true},
+		{"7f0000001000-7f0000002000 r-xp 00003000 08:01 42                 /usr/lib/a b.so", Mapping{0x7f0000001000, 0x7f0000002000, 0x3000, true, false, 0x801, 42, "/usr/lib/a b.so"}, true},
+		{"00400000-00401000 rw-s 00000000 103:12 7 /x (deleted)", Mapping{0x400000, 0x401000, 0, false, true, 0x10312, 7, "/x (deleted)"}, true},
 		{"00400000-00401000 rw-p 00000000 00:00 0", Mapping{Start: 0x400000, End: 0x401000}, true},
 		{"00401000-00400000 rw-p 00000000 00:00 0", Mapping{}, false},
 		{"zz-00400000 rw-p 0 00:00 0", Mapping{}, false},

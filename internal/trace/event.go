@@ -81,9 +81,9 @@ const (
 	ExecutorWaited  // counter: one of them, or of those still there at the end, had waited for at least Arg ns,
 	ExecutorAtMost  // counter: and none for more than Arg ns; 0: not known, one may have come before the recording
 	LoopTasks       // at this moment Arg tasks of TID's loop stood at Stack, what they awaited first; Other: depth in Stack of the frame to name
-	LockWaitBegin   // TID begins to wait for the lock at address Arg, of kind Lock; Stack: the waiter's
+	LockWaitBegin   // TID begins to wait for the lock at address Arg, of kind Lock; Stack: the waiter's; Other: number of a lock in memory that processes share, the same in all of them; 0: it is none, or not known
 	LockWaitEnd     // TID stops waiting for a lock; Arg: WaitOutcome; Other: who woke it, which for a lock is its last holder
-	LockRelease     // TID woke Other, which waited for the lock at address Arg; Stack: TID's
+	LockRelease     // TID woke Other, which waited for the lock at address Arg (of Other's process, which may be another one); Stack: TID's. TID is Other: somebody who is not recorded did
 	Deadlock        // TID waits for good for the lock at address Arg, held by Other (0: by a thread that is gone); Stack: TID's. All of one cycle have one Time
 	LoopLag         // counter: data in sockets waited up to Arg ns for TID's loop, in the worst case since the value before
 	GILOn           // TID turned the GIL of a free-threaded build on, by importing a module that needs it; Stack: TID's

@@ -9,7 +9,7 @@ const (
 	LockUnknown     LockKind = iota
 	LockLock                 // threading.Lock
 	LockRLock                // threading.RLock
-	LockSemaphore            // threading.Semaphore
+	LockSemaphore            // threading.Semaphore, or one of multiprocessing
 	LockImport               // an import lock (importlib._bootstrap)
 	LockLogging              // that of a logging handler or of the logging module
 	LockShared               // a semaphore in memory that processes share (multiprocessing)

@@ -127,7 +127,7 @@ func (d *decoder) threadEvent(e *Event, r *rawEvent, on Track) {
 		return
 	}
 	s := &wire.specs[e.Kind]
-	if s.otherIID != 0 || s.depth {
+	if s.otherIID != 0 || s.numberIID != 0 {
 		e.Other = r.other
 	}
 	if s.stack && r.stack < uint64(len(d.t.Stacks)) {

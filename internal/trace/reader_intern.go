@@ -81,7 +81,7 @@ func (n *nameTable) annotation(iid uint64, name string) {
 	switch name {
 	case holderField.Key + "_tid", wokenField.Key + "_tid":
 		n.roles[iid] = roleOther
-	case depthKey:
+	case depthKey, sharedKey:
 		n.roles[iid] = roleOther
 	case stackField.Key:
 		n.roles[iid] = roleStack

@@ -150,6 +150,9 @@ var (
 // depthKey is the key of FieldOther where it is the depth in the stack of the frame to name.
 const depthKey = "site_depth"
 
+// sharedKey is the key of FieldOther where it is the number of a lock that processes share.
+const sharedKey = "shared_lock"
+
 // Specs has one row per kind, and is the only place that knows how a kind
 // looks in a file. Writer, reader, text form, Sort and Validate derive from it.
 var Specs = [numKinds]Spec{
@@ -203,7 +206,7 @@ var Specs = [numKinds]Spec{
 	LoopLate:       loopCounter("loop.late", TrackLoopLate, "ns", 26),
 	LoopLag:        loopCounter("loop.lag", TrackLoopLag, "ns", 37),
 	LockWaitBegin: {Name: "lock.wait.begin", Form: FormBegin, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Rank: 6, Fields: []Field{
-		pidField, tidField, addressOf, lockField, stackField}},
+		pidField, tidField, {Of: FieldOther, Key: sharedKey}, addressOf, lockField, stackField}},
 	LockWaitEnd: {Name: "lock.wait.end", Form: FormEnd, Track: TrackThread, Category: "lock.wait", Slice: "lock wait", Ends: LockWaitBegin, Rank: 4, Fields: []Field{
 		pidField, tidField, holderField, {Of: FieldArg, Key: "outcome", Enum: waitOutcomeNames}}},
 	LockRelease: {Name: "lock.release", Form: FormInstant, Track: TrackThread, Category: "lock.release", Slice: "lock release", Rank: 3, Fields: []Field{

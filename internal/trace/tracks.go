@@ -111,6 +111,14 @@ func (w *Writer) thread(pid, tid int32) *thread {
 	return t
 }
 
+// peer finds the other thread of an event of process pid: it may be another process's.
+func (w *Writer) peer(pid, tid int32) *thread {
+	if t := w.byTID[tid]; t != nil && t.pid != pid && w.threads[threadKey(pid, tid)] == nil {
+		pid = t.pid
+	}
+	return w.thread(pid, tid)
+}
+
 func (w *Writer) newThread(pid, tid int32) *thread {
 	t := &thread{pid: pid, tid: tid, own: w.newTrack(TrackThread, 0), proc: w.process(pid)}
 	t.nameID = w.in.name(shownName("", tid))

@@ -15,6 +15,7 @@ const (
 	annWokenTID
 	annStack    // FieldStack, in files without event callstacks
 	annSite     // FieldOther, where it is a depth in the stack
+	annShared   // FieldOther, where it is the number of a lock that processes share
 	annLock     // FieldLock
 	annFirstArg // keys of FieldArg follow
 )
@@ -29,7 +30,7 @@ type wireSpec struct {
 	lockIID          uint64 // of the value 0 of FieldLock; 0: the kind does not use it
 	otherIID         uint64 // annotation name of FieldOther's thread, its number has the next; 0: the kind does not use it
 	stack            bool
-	depth            bool   // FieldOther is a depth in the stack
+	numberIID        uint64 // annotation name of FieldOther where it is no thread but a number; 0: it is not
 	flowField        uint64 // 0: no flow
 	category, nameID uint64
 }
@@ -53,7 +54,7 @@ func buildWire() *wireTable {
 		iid  uint64
 		name string
 	}{{annHolder, holderField.Key}, {annHolderTID, holderField.Key + "_tid"}, {annWoken, wokenField.Key}, {annWokenTID, wokenField.Key + "_tid"},
-		{annStack, stackField.Key}, {annSite, depthKey}, {annLock, lockField.Key}} {
+		{annStack, stackField.Key}, {annSite, depthKey}, {annShared, sharedKey}, {annLock, lockField.Key}} {
 		t.intern(fInternedAnnotations, a.iid, a.name)
 	}
 	for k := range Specs {
@@ -108,7 +109,9 @@ func (w *wireSpec) fields(s *Spec) {
 		case wokenField.Key:
 			w.otherIID = annWoken
 		case depthKey:
-			w.depth = true
+			w.numberIID = annSite
+		case sharedKey:
+			w.numberIID = annShared
 		default:
 			w.otherIID = annHolder
 		}

@@ -16,7 +16,7 @@ func (w *Writer) trackEvent(e *Event) {
 	}
 	var holder uint64
 	if s.otherIID != 0 && e.Other != 0 {
-		holder = w.in.needText(w.thread(e.PID, e.Other).nameID)
+		holder = w.in.needText(w.peer(e.PID, e.Other).nameID)
 	}
 	w.writePending()
 
@@ -28,8 +28,8 @@ func (w *Writer) trackEvent(e *Event) {
 		b = appendAnnotation(b, s.otherIID, fAnnotationTextIID, holder)
 		b = appendAnnotation(b, s.otherIID+1, fAnnotationInt, uint64(e.Other))
 	}
-	if s.depth && e.Other != 0 {
-		b = appendAnnotation(b, annSite, fAnnotationInt, uint64(e.Other))
+	if s.numberIID != 0 && e.Other != 0 {
+		b = appendAnnotation(b, s.numberIID, fAnnotationInt, uint64(e.Other))
 	}
 	b = appendEnum(b, s, e.Arg)
 	if s.lockIID != 0 && int(e.Lock) < len(lockKindNames) {

@@ -9,6 +9,11 @@
  */
 #define OP_PRIVATE 128
 
+/* thread.word: other processes may sleep on it, too. They see it at another address, but in the
+ * same place of a page. */
+#define COMMON_WORD 1
+#define IN_PAGE	    4095
+
 /* glibc's struct new_sem on 64-bit: value and number of waiters in one word. */
 struct semaphore {
 	u32 value;
@@ -43,8 +48,10 @@ static __always_inline u64 read_lock(struct task_struct *task, struct rec *r)
 	}
 	if (CALL_ARG4(regs))
 		r->op |= LOCK_TIMED;
-	if (!(op & OP_PRIVATE))
+	if (!(op & OP_PRIVATE)) {
 		r->op |= LOCK_COMMON;
+		word |= COMMON_WORD;
+	}
 	return word;
 }
 
@@ -62,22 +69,51 @@ static __always_inline void lock_at_block(struct target *t, struct scratch *s, s
 	r->nframes = walk(t, s, th, tstate, 0);
 }
 
-/* me wakes another thread of its process: by giving back what that sleeps for? */
-static __always_inline void lock_at_waking(struct target *t, struct scratch *s, struct task_struct *me)
+/* Does me wake peer by a futex call on the word that peer sleeps on for a lock? Processes that
+ * share a word have it at addresses that differ in the bits of apart. */
+static __always_inline struct thread *woken_for_lock(u32 peer, struct task_struct *me, u64 apart)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(me);
-	struct rec *r = &s->rec;
-	u32 peer = r->peer;
 	struct thread *th;
 
 	if (SYSCALL_NR(regs) != NR_FUTEX || (ARG2(regs) & OP_MASK) != OP_WAKE)
-		return;
+		return NULL;
 	th = bpf_map_lookup_elem(&threads, &peer);
-	if (!th || !th->word || th->word != CALL_ARG1(regs))
-		return;
-	th->word = 0;
+	if (!th || !th->word || (th->word ^ CALL_ARG1(regs)) & ~(apart | COMMON_WORD))
+		return NULL;
+	if (apart && (!(th->word & COMMON_WORD) || ARG2(regs) & OP_PRIVATE))
+		return NULL;
+	return th;
+}
+
+/* me wakes peer: by giving back what that sleeps for? If so, returns the thread state of me. */
+static __always_inline u64 lock_at_waking(struct target *t, struct rec *r, struct thread *woken)
+{
+	struct thread *th;
+
+	if (!woken)
+		return 0;
+	woken->word = 0;
 	r->op = LOCK_ANY;
 	th = thread_of(r->tid);
-	if (th)
-		r->nframes = walk(t, s, th, tstate_of(t, th, r->tid, r->place), 0);
+	return th ? tstate_of(t, th, r->tid, r->place) : 0;
+}
+
+/* Who made the record's peer runnable is of another process. If that is a target, too, and did so by
+ * giving back a lock, sends the record, begins one of its own, and returns that target. */
+static __always_inline struct target *gives_to_other(struct scratch *s, struct task_struct *me, struct thread **woken)
+{
+	u32 tgid = me->tgid, peer = s->rec.peer;
+	struct target *t;
+
+	*woken = woken_for_lock(peer, me, ~(u64)IN_PAGE);
+	if (!*woken)
+		return NULL;
+	t = bpf_map_lookup_elem(&targets, &tgid);
+	if (!t)
+		return NULL;
+	send(&s->rec, sizeof(struct rec));
+	begin_rec(&s->rec, REC_GAVE, tgid, me->pid);
+	s->rec.peer = peer;
+	return t;
 }

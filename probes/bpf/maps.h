@@ -21,7 +21,7 @@ struct thread {
 	u32 slice;   /* a probe saw it enter a wait; it has not gone to sleep yet */
 	u16 unknown; /* lookups in the interpreter's list that found nothing */
 	u16 place;   /* of the thread state, or of the GIL it last had to do with */
-	u64 word;    /* that it sleeps on for a lock; 0: it does not */
+	u64 word;    /* that it sleeps on for a lock, with COMMON_WORD; 0: it does not */
 };
 
 struct {

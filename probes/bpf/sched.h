@@ -199,8 +199,10 @@ int sched_waking(u64 *ctx)
 {
 	struct task_struct *p = (struct task_struct *)ctx[0], *me = bpf_get_current_task_btf();
 	u32 zero = 0, tgid = p->tgid;
-	struct target *t = bpf_map_lookup_elem(&targets, &tgid);
+	struct target *t = bpf_map_lookup_elem(&targets, &tgid), *other = NULL;
+	struct thread *woken = NULL;
 	struct scratch *s;
+	u64 tstate = 0; /* whose stack is worth having */
 
 	if (!t)
 		return 0;
@@ -210,16 +212,24 @@ int sched_waking(u64 *ctx)
 	begin_rec(&s->rec, REC_WAKING, tgid, me->pid);
 	s->rec.peer = p->pid;
 	s->rec.arg = p->wake_cpu;
-	if (me->tgid == tgid && me->mm) {
+	if (me->tgid != tgid && me->mm)
+		other = gives_to_other(s, me, &woken);
+	if (other)
+		t = other;
+	if ((me->tgid == tgid || other) && me->mm) {
 		s->rec.flags |= F_PREV;
 		observe(t, me, &s->rec);
-		if (drops(&s->rec)) {
+		if (other) {
+			tstate = lock_at_waking(t, &s->rec, woken);
+		} else if (drops(&s->rec)) {
 			if (*seen_at(t, &s->rec) != s->rec.switches)
-				s->rec.nframes = walk(t, s, thread_of(s->rec.tid), s->rec.holder, 0);
+				tstate = s->rec.holder;
 			*seen_at(t, &s->rec) = ~s->rec.switches; /* a retake does not change the number */
 		} else if (!s->rec.word) {
-			lock_at_waking(t, s, me);
+			tstate = lock_at_waking(t, &s->rec, woken_for_lock(s->rec.peer, me, 0));
 		}
+		if (tstate)
+			s->rec.nframes = walk(t, s, thread_of(s->rec.tid), tstate, 0);
 	}
 	send_scratch(s);
 	return 0;

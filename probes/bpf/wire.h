@@ -23,6 +23,7 @@ enum rec_kind {
 	REC_LOOP,     /* what the loop of tid has done lately: a struct loop_told is in place of the native stack */
 	REC_RARE,     /* tid is in a function that runs seldom; arg: enum rare_kind */
 	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
+	REC_GAVE,     /* tid gave back the lock for which peer sleeps, a thread of another process: comes after the WAKING of peer */
 	REC_LAG,      /* how long data waited lately for the loop of tid: a struct lag_told is in place of the native stack */
 };
 
