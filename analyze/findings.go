@@ -40,6 +40,9 @@ func (r *Report) find(found []Finding) {
 
 // ms writes a duration the way the texts of findings do.
 func ms(ns int64) string {
+	if ns >= int64(10*time.Second) {
+		return fmt.Sprintf("%.4g s", float64(ns)/float64(time.Second))
+	}
 	return fmt.Sprintf("%.4g ms", float64(ns)/float64(time.Millisecond))
 }
 
