@@ -10,7 +10,7 @@ import (
 	"gilscope/internal/testpy"
 )
 
-// threadTruth is what a thread of testdata/truth/threads.py, and who made and joined it,
+// threadTruth is what a thread of testdata/threads/lives.py, and who made and joined it,
 // measured. Times are CLOCK_BOOTTIME.
 type threadTruth struct {
 	Role     string     `json:"role"`
@@ -39,7 +39,7 @@ const (
 func TestThreadLives(t *testing.T) {
 	for _, in := range append(testpy.Some(t, "3.8", "3.12", "3.13", "debian-3.13", "3.14"), testpy.FreeThreaded(t)...) {
 		t.Run(in.Name, func(t *testing.T) {
-			p := startProgram(t, in, "threads")
+			p := startProgram(t, in, "../threads/lives")
 			r := startRecord(t, "-p", fmt.Sprint(p.PID))
 			p.Send(t, "go")
 			r.wait(t)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "truth"))
 from gilclock import clock, lines
 
 MS = 0.001
