@@ -62,7 +62,7 @@ func usualWait() int32 {
 // would not be seen.
 func (c *calls) prepare(s *Session) {
 	if c.why = c.load(callsFor(usualWait()), s); c.why != nil {
-		c.before = s.timeCalls(0)
+		c.before, c.whyAll = s.timeCalls(0), s.add(onSingle)
 	}
 }
 
@@ -152,7 +152,7 @@ func (s *Session) programsFor(calls []string) (map[string][]*ebpf.Program, error
 			add(bpfProgLoopGoesOn, call, ebpf.AttachTraceFExit)
 		}
 	}
-	all, err := ebpf.NewCollectionWithOptions(&spec, ebpf.CollectionOptions{MapReplacements: s.objs.maps()})
+	all, err := ebpf.NewCollectionWithOptions(&spec, ebpf.CollectionOptions{MapReplacements: s.objs.maps(), Cache: s.types})
 	if err != nil {
 		return nil, fmt.Errorf("load programs for functions of the kernel: %w", err)
 	}

@@ -80,7 +80,7 @@ func (g *lagging) tryLoad(s *Session) error {
 	if err != nil {
 		return err
 	}
-	return spec.LoadAndAssign(&g.objs, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{bpfSockMapLags: s.objs.Lags}})
+	return spec.LoadAndAssign(&g.objs, &ebpf.CollectionOptions{MapReplacements: map[string]*ebpf.Map{bpfSockMapLags: s.objs.Lags}, Cache: s.types})
 }
 
 // lagError says in few words, for a trace, why the programs cannot be had.

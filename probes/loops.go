@@ -2,6 +2,7 @@ package probes
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -172,5 +173,6 @@ func (s *Session) LoopCost() (ran time.Duration, runs uint64) {
 // loopPrograms are all programs that system calls may run.
 func (s *Session) loopPrograms() []*ebpf.Program {
 	o := &s.objs
-	return append(s.calls.programs(), o.LoopWaits, o.LoopGoesOn, o.LoopWaitsHere, o.LoopGoesOnHere, o.CountCalls)
+	all := append(s.calls.programs(), o.LoopWaits, o.LoopGoesOn, o.LoopWaitsHere, o.LoopGoesOnHere, o.CountCalls)
+	return slices.DeleteFunc(all, func(p *ebpf.Program) bool { return p == nil }) // not loaded
 }

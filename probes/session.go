@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
@@ -32,6 +33,7 @@ type Options struct {
 // One goroutine reads; targets may be added and removed meanwhile.
 type Session struct {
 	spec   *ebpf.CollectionSpec
+	types  *btf.Cache // the kernel's, while everything is loaded: to read them takes as long as most programs; nil: read anew
 	objs   objects
 	multi  bool // uprobes by uprobe_multi links (kernel >= 6.6)
 	ring   *ringbuf.Reader
@@ -75,7 +77,8 @@ func (s *Session) load(o Options) error {
 	if err != nil {
 		return fmt.Errorf("read BPF objects: %w", err)
 	}
-	s.spec = spec
+	s.spec, s.types = spec, btf.NewCache()
+	defer func() { s.types = nil }() // megabytes
 	if err := setLoops(spec, o); err != nil {
 		return err
 	}

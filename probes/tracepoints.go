@@ -65,6 +65,11 @@ const leastCost = 20 * time.Nanosecond
 
 // singles attaches to the tracepoints of calls that have no program yet.
 func (c *calls) singles(names []string, s *Session) error {
+	if s.objs.LoopWaitsHere == nil {
+		if err := s.add(onSingle); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		if c.on[name] {
 			continue
@@ -93,6 +98,11 @@ func (c *calls) tracepoint(name string, p *ebpf.Program) error {
 
 // everywhere attaches to all system calls of the machine.
 func (c *calls) everywhere(s *Session) error {
+	if s.objs.LoopWaits == nil {
+		if err := s.add(onAll); err != nil {
+			return err
+		}
+	}
 	for _, p := range []*ebpf.Program{s.objs.LoopWaits, s.objs.LoopGoesOn} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {

@@ -22,12 +22,31 @@ static __always_inline s64 timeout_of(struct pt_regs *regs, s64 nr)
 
 #define WAIT_DEPTH 32 /* frames; the reader believes only a wait that is less deep than half of it, as some frames are the interpreter's own */
 
+#define UNREADABLE 1 /* is the address of no code */
+
+/* The code that a frame runs; 0: it is one of the interpreter's own. Not static, see step. */
+__noinline u64 code_in(const struct target *t, u64 frame)
+{
+	u64 code;
+	u8 owner = 0;
+
+	if (!t)
+		return UNREADABLE;
+	if (t->frame_owner != NONE) {
+		if (bpf_probe_read_user(&owner, 1, (void *)(frame + t->frame_owner)))
+			return UNREADABLE;
+		if (owner > t->owner_max)
+			return 0;
+	}
+	code = read_u64(frame + t->frame_code) & t->code_mask;
+	return code ? code : UNREADABLE;
+}
+
 /* Whether the loop itself waits, rather than what it runs: the innermost frame of l->runs has called l->calls.
  * Of what cannot be read it is not known, which is no proof of a block. */
 __noinline int loop_itself(const struct target *t, const struct loop *l, u64 tstate)
 {
 	u64 frame, code, callee = 0;
-	u8 owner;
 
 	if (!t || !l || !tstate)
 		return 1;
@@ -35,17 +54,13 @@ __noinline int loop_itself(const struct target *t, const struct loop *l, u64 tst
 	if (!frame)
 		return 1;
 	for (int i = 0; i < WAIT_DEPTH && frame; i++) {
-		owner = 0;
-		if (t->frame_owner != NONE && bpf_probe_read_user(&owner, 1, (void *)(frame + t->frame_owner)))
+		code = code_in(t, frame);
+		if (code == UNREADABLE)
 			return 1;
-		if (t->frame_owner == NONE || owner <= t->owner_max) {
-			code = read_u64(frame + t->frame_code) & t->code_mask;
-			if (!code)
-				return 1;
-			if (code == l->runs)
-				return callee == l->calls;
+		if (code && code == l->runs)
+			return callee == l->calls;
+		if (code)
 			callee = code;
-		}
 		frame = read_u64(frame + t->frame_back);
 	}
 	return 0;
