@@ -89,7 +89,11 @@ func (s *session) name(p *process) {
 		s.w.Thread(trace.Thread{PID: p.pid, TID: tid, Name: is.Name})
 		if t := p.threads[tid]; is.Daemon != nil && !t.daemonTold && t.ended == 0 {
 			t.daemonTold = true
-			s.w.Note(trace.Note{Time: max(now(), t.born), PID: p.pid, Name: trace.NoteThread,
+			at := max(now(), t.born)
+			if s.d.end != 0 {
+				at = s.d.end // the note about the end is the last
+			}
+			s.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteThread,
 				Args: []trace.Arg{{Key: "tid", Num: int64(tid)}, {Key: "daemon", Num: bit(*is.Daemon)}}})
 		}
 	}
