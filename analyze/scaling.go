@@ -23,22 +23,23 @@ type Scaling struct {
 
 // ScalingRow is how parallel one process was. Means are over SpanNS.
 type ScalingRow struct {
-	PID             int32        `json:"pid"`
-	CPUs            *int64       `json:"cpus"`      // of the machine, as the recorder could use them
-	SpanNS          int64        `json:"span_ns"`   // for how long the process was recorded
-	ActiveNS        int64        `json:"active_ns"` // of that, the time in which at least one thread ran
-	OnCPUNS         int64        `json:"on_cpu_ns"`
-	ParallelismMean *float64     `json:"parallelism_mean"` // threads on a CPU
-	ParallelismMax  int64        `json:"parallelism_max"`
-	RunnableMean    *float64     `json:"runnable_mean"` // threads that had something to do but no CPU
-	RunnableMax     int64        `json:"runnable_max"`
-	SerialShare     *float64     `json:"serial_share"`     // part of the active time in which exactly one thread ran,
-	SerializedShare *float64     `json:"serialized_share"` // and in which, besides, another one waited for the GIL, a lock or a CPU
-	Levels          []Level      `json:"levels"`           // by the number of threads that ran; their times sum to span_ns
-	Together        *Together    `json:"together"`
-	Limits          []Limit      `json:"limits"` // the longest first
-	StopTheWorld    []WorldRow   `json:"stop_the_world"`
-	Predictions     []Prediction `json:"predictions"`
+	PID             int32         `json:"pid"`
+	CPUs            *int64        `json:"cpus"`      // of the machine, as the recorder could use them
+	SpanNS          int64         `json:"span_ns"`   // for how long the process was recorded
+	ActiveNS        int64         `json:"active_ns"` // of that, the time in which at least one thread ran
+	OnCPUNS         int64         `json:"on_cpu_ns"`
+	ParallelismMean *float64      `json:"parallelism_mean"` // threads on a CPU
+	ParallelismMax  int64         `json:"parallelism_max"`
+	RunnableMean    *float64      `json:"runnable_mean"` // threads that had something to do but no CPU
+	RunnableMax     int64         `json:"runnable_max"`
+	SerialShare     *float64      `json:"serial_share"`     // part of the active time in which exactly one thread ran,
+	SerializedShare *float64      `json:"serialized_share"` // and in which, besides, another one waited for the GIL, a lock or a CPU
+	Levels          []Level       `json:"levels"`           // by the number of threads that ran; their times sum to span_ns
+	Together        *Together     `json:"together"`
+	RuntimeWork     []RuntimeWork `json:"runtime_work"` // the longest first
+	Limits          []Limit       `json:"limits"`       // the longest first
+	StopTheWorld    []WorldRow    `json:"stop_the_world"`
+	Predictions     []Prediction  `json:"predictions"`
 }
 
 // Level is the time in which a certain number of threads ran, and what the others
@@ -102,10 +103,12 @@ func runScaling(tl *Timeline, r *Report) {
 		s.thread(th, waits[i])
 	}
 	var rows []ScalingRow
+	samples := tl.samplesByPID()
 	for pid, s := range sweeps {
 		row := s.row()
 		row.PID, row.CPUs = pid, tl.cpuCount()
 		row.Limits, row.Together = limits(r, &row), tl.togetherOf(&row, s.many)
+		row.RuntimeWork = tl.runtimeWork(&row, samples[pid])
 		row.StopTheWorld, row.Predictions = r.pausesOf(pid), []Prediction{}
 		rows = append(rows, row)
 	}

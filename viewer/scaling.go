@@ -27,7 +27,7 @@ func (p *page) scaling(r *analyze.Report, top int) {
 		for _, l := range row.Levels {
 			p.line("  %9d  %9s  %6s  %s", l.Running, duration(l.NS), part(l.NS, row.SpanNS), levelText(l))
 		}
-		for _, s := range append([]string{limitsText(row), togetherText(row)}, predictionTexts(row)...) {
+		for _, s := range append([]string{limitsText(row), togetherText(row), runtimeText(row)}, predictionTexts(row)...) {
 			if s != "" {
 				p.wrap("  ", s)
 			}
@@ -129,7 +129,7 @@ func markdownScaling(b *bytes.Buffer, r *analyze.Report, top int) {
 			fmt.Fprintf(b, "| %d | %s | %s | %s |\n", l.Running, duration(l.NS), part(l.NS, row.SpanNS), markdown(levelText(l)))
 		}
 		b.WriteString("\n")
-		for _, s := range append([]string{limitsText(row), togetherText(row)}, predictionTexts(row)...) {
+		for _, s := range append([]string{limitsText(row), togetherText(row), runtimeText(row)}, predictionTexts(row)...) {
 			if s != "" {
 				fmt.Fprintf(b, "%s\n\n", markdown(s))
 			}

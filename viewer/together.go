@@ -30,6 +30,31 @@ func togetherText(row *analyze.ScalingRow) string {
 	return s + " Reference counts, cache lines and memory that they share make such time longer and leave no wait; one recording cannot tell by how much. `gilscope scale --record -- CMD` measures it."
 }
 
+// runtimeTexts are what the words for the interpreter's own work are.
+var runtimeTexts = map[string]string{
+	"gc":             "collecting garbage",
+	"refcount_merge": "merging reference counts of objects that another thread than their owner gave up",
+}
+
+// runtimeText says what the interpreter did for itself, where that is worth a word.
+func runtimeText(row *analyze.ScalingRow) string {
+	var words []string
+	for _, w := range row.RuntimeWork {
+		if w.OnCPUNS*50 < row.OnCPUNS {
+			continue
+		}
+		text := duration(w.OnCPUNS) + " " + runtimeTexts[w.Kind]
+		if where := lineTimes(w.Lines[:min(len(w.Lines), 1)], w.OnCPUNS); where != "" {
+			text += " (most, " + where + ")"
+		}
+		words = append(words, text)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("The interpreter's own work, by CPU samples, of %s on CPUs: at least %s.", duration(row.OnCPUNS), strings.Join(words, "; "))
+}
+
 // lineTimes are the first lines of a list, without those that make up less than a fiftieth of all.
 func lineTimes(lines []analyze.LineTime, all int64) string {
 	var words []string
