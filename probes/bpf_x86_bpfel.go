@@ -69,7 +69,7 @@ type bpfLoop struct {
 	Asked    uint32
 	Strays   uint32
 	Early    uint32
-	Pad      uint32
+	AskAt    uint32
 }
 
 type bpfLoopAt struct {

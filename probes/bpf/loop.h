@@ -179,17 +179,20 @@ static __always_inline void note_loop(const struct target *t, struct scratch *s,
 }
 
 /* Whether the reader should look at this sleep of a thread that is no loop yet:
- * at the first, and then ever more seldom. */
+ * at the first, and then ever more seldom. Not by doubling: a thread that waits in
+ * eight ways in turn would be seen in one of them only. */
 static __always_inline bool asks(struct target *t, u32 tid, struct loop *l)
 {
-	struct loop fresh = {.tgid = t->tgid, .asked = 1};
+	struct loop fresh = {.tgid = t->tgid, .asked = 1, .ask_at = 2};
 
 	if (!l)
 		return !bpf_map_update_elem(&loops, &tid, &fresh, BPF_NOEXIST);
 	if (l->on)
 		return 0;
-	l->asked++;
-	return !(l->asked & (l->asked - 1));
+	if (++l->asked < l->ask_at)
+		return 0;
+	l->ask_at = l->asked + l->asked / 2 + 1;
+	return 1;
 }
 
 static __always_inline void walk_own(const struct target *t, struct scratch *s)

@@ -179,7 +179,7 @@ struct loop {
 	__u32 asked;    /* waits that the reader could have been asked about */
 	__u32 strays;   /* waits in a row on another epoll instance */
 	__u32 early;    /* it waited when the programs came: its first wait has no end that they see */
-	__u32 pad;
+	__u32 ask_at;   /* of asked: when the reader is asked next */
 };
 
 /* What is known of a thread that may be a worker of an executor. */
