@@ -60,12 +60,18 @@ func (d *dispatcher) exec(p *process, r probes.Record) {
 
 // exit handles the end of a thread, and of the process with its last one.
 func (d *dispatcher) exit(p *process, r probes.Record) {
-	at, how := trace.Time(r.Ts), trace.EndedItself
-	if r.Flags&probes.FlagWithAll != 0 {
-		how = trace.EndedWithProcess
-	}
+	at := trace.Time(r.Ts)
 	if t := d.tids[int32(r.Tid)]; t != nil && t.proc == p {
-		d.leave(t, at, how)
+		d.threadEnds(p, t, at, trace.WaitExit)
+		d.loopEnds(p, t, at)
+		d.workerEnds(p, t, at)
+		how := trace.EndedItself
+		if r.Flags&probes.FlagWithAll != 0 {
+			how = trace.EndedWithProcess
+		}
+		d.event(p, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid, Arg: int64(how)})
+		t.ended = at
+		p.ending++
 	}
 	if int32(r.Tid) == p.pid || r.Flags&probes.FlagLast != 0 {
 		p.status = r.Arg
@@ -74,27 +80,10 @@ func (d *dispatcher) exit(p *process, r probes.Record) {
 		return
 	}
 	p.exited, p.gone = true, time.Time{}
-	if d.losses.none() {
-		for _, t := range p.threads {
-			if t.ended == 0 { // it leaves at the same time, on another CPU: its record comes after that of the last one
-				d.leave(t, at, how)
-			}
-		}
-	}
 	d.close(p, at, trace.WaitExit)
 	d.w.Note(trace.Note{Time: at, PID: p.pid, Name: trace.NoteExit, Args: []trace.Arg{
 		{Key: "code", Num: int64(p.status >> 8 & 0xff)}, {Key: "signal", Num: int64(p.status & 0x7f)}}})
 	d.onExit(p)
-}
-
-// leave ends a thread.
-func (d *dispatcher) leave(t *thread, at trace.Time, how trace.ThreadEnd) {
-	d.threadEnds(t.proc, t, at, trace.WaitExit)
-	d.loopEnds(t.proc, t, at)
-	d.workerEnds(t.proc, t, at)
-	d.event(t.proc, trace.Event{Time: at, Kind: trace.ThreadExit, TID: t.tid, Arg: int64(how)})
-	t.ended = at
-	t.proc.ending++
 }
 
 // close ends what is open in a process, at its end or the recording's.

@@ -48,32 +48,3 @@ func TestThreadRecords(t *testing.T) {
 		t.Errorf("ends: %v", ends)
 	}
 }
-
-// TestLastThread: threads that leave at the same time as the last one may be told of after it.
-func TestLastThread(t *testing.T) {
-	b := newLockBench(t)
-	b.d.onExit = func(*process) {}
-	exit := func(at trace.Time, tid uint32, flags uint8) {
-		r := probes.Rec{Ts: uint64(at * us), Kind: probes.KindExit, Tgid: 11, Tid: tid, Flags: flags}
-		b.d.record(probes.Record{Rec: &r})
-	}
-	for _, tid := range []int32{11, 12, 13} {
-		b.d.join(b.p, uint32(tid))
-	}
-	exit(40, 12, probes.FlagWithAll)
-	exit(50, 11, probes.FlagWithAll|probes.FlagLast)
-	exit(51, 13, probes.FlagWithAll)
-	ends := map[int32]trace.Time{}
-	tr := b.trace(100)
-	for i := range tr.Events {
-		if e := &tr.Events[i]; e.Kind == trace.ThreadExit {
-			if ends[e.TID] != 0 || trace.ThreadEnd(e.Arg) != trace.EndedWithProcess {
-				t.Errorf("%+v after %d", e, ends[e.TID])
-			}
-			ends[e.TID] = e.Time
-		}
-	}
-	if ends[12] != 40*us || ends[11] != 50*us || ends[13] != 50*us {
-		t.Errorf("ends %v", ends)
-	}
-}

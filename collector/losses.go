@@ -109,11 +109,6 @@ func (l *losses) tell(w *trace.Writer, upTo, last trace.Time) {
 	l.open = kept
 }
 
-// none says that nothing is known to be lost.
-func (l *losses) none() bool {
-	return !slices.ContainsFunc(l.told, func(n int64) bool { return n > 0 })
-}
-
 // store counts a record that came.
 func (l *losses) store(cpu uint16) {
 	for int(cpu) >= len(l.stored) {
