@@ -53,6 +53,18 @@ func (d *dispatcher) switchedUse(prev, next *thread, r probes.Record) {
 	}
 }
 
+// runs handles a thread that is found on a CPU, to which it came unseen: before the
+// recording began, or while records were lost.
+func (d *dispatcher) runs(p *process, r probes.Record) {
+	t := d.join(p, r.Tid)
+	if t == nil || t.cpu == cpuRunning {
+		return
+	}
+	d.switchedUse(nil, t, r)
+	d.events++
+	d.w.Event(&trace.Event{Time: trace.Time(r.Ts), Kind: trace.SchedSwitch, CPU: r.Cpu, TID: t.tid})
+}
+
 // flushUse counts what goes on up to a moment, and tells the values that end before it.
 func (d *dispatcher) flushUse(p *process, until trace.Time) {
 	u := &p.use
@@ -78,6 +90,7 @@ func (u *cpuUse) tell(d *dispatcher, p *process, b *busyShare, kind trace.Kind, 
 
 // forgetUse forgets what goes on: records were lost, and with them switches.
 func (d *dispatcher) forgetUse() {
+	d.forgot = true
 	clear(d.on)
 	for _, t := range d.tids {
 		t.cpu = cpuUnknown

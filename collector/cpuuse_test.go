@@ -10,6 +10,41 @@ import (
 	"gilscope/probes"
 )
 
+// TestFoundRunning: who was on a CPU when the recording began runs since the look at the CPUs.
+// Of a thread of which it is known, a look says nothing new.
+func TestFoundRunning(t *testing.T) {
+	var out bytes.Buffer
+	d := newDispatcher(trace.NewWriter(&out, trace.WriterOptions{CPUs: 2}))
+	d.w.Note(trace.Note{Time: 1, Name: trace.NoteRecording})
+	p := newProcess(11)
+	d.procs[11] = p
+	for _, at := range []trace.Time{10, 20} {
+		d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(at * us), Kind: probes.KindRunning, Cpu: 1, Tgid: 11, Tid: 11}})
+	}
+	d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(50_010 * us), Kind: probes.KindSwitch, Cpu: 1, Tgid: 11, Tid: 11, Flags: probes.FlagPrev | probes.FlagAsleep}})
+	d.close(p, 100_010*us, trace.WaitUnknown)
+	d.w.Note(trace.Note{Time: 100_011 * us, Name: trace.NoteEnd})
+	if err := d.w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := trace.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range tr.Events {
+		switch e.Kind {
+		case trace.SchedSwitch:
+			got = append(got, fmt.Sprintf("%d switch to %d", e.Time/us, e.TID))
+		case trace.ThreadsRunning:
+			got = append(got, fmt.Sprintf("%d %s %d", e.Time/us, e.Kind, e.Arg))
+		}
+	}
+	if s := strings.Join(got, "; "); s != "10 switch to 11; 10 threads.running 50; 50010 switch to 0" {
+		t.Errorf("got %s", s)
+	}
+}
+
 // TestCPUUse: two counters tell how much threads ran, and how much they wanted to, in
 // each 100 ms; also of threads that do not leave their CPUs, and none of what was lost.
 func TestCPUUse(t *testing.T) {

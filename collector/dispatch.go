@@ -28,6 +28,7 @@ type dispatcher struct {
 	given      []trace.Time        // by CPU: when it was last given to a thread
 	onRefused  func(probes.Record) // of a process that the caller may not trace
 	losses     losses
+	forgot     bool // who is on the CPUs, so that it must be asked
 	loops      loopWatch
 	lags       lagWatch
 	workers    workerWatch
@@ -68,6 +69,8 @@ func (d *dispatcher) record(r probes.Record) {
 	switch r.Kind {
 	case probes.KindSwitch:
 		d.switched(p, r)
+	case probes.KindRunning:
+		d.runs(p, r)
 	case probes.KindWaking:
 		d.waking(p, r)
 	case probes.KindGave:

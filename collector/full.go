@@ -12,12 +12,12 @@ func (g *gil) taken(t *thread, s sample) {
 		return
 	}
 	g.count(s)
-	g.takeOver(t, s.time)
+	g.takeOver(s.time)
 	flow := g.handOff(t)
-	if t.holds != nil && t.holds != g {
+	if t.holds != nil {
 		t.holds.holdEnds(t, s.time, trace.DropUnknown)
 	}
-	t.holds, t.since = g, s.time
+	t.holds, t.since, g.held = g, s.time, t
 	g.emit(trace.Event{Time: s.time, Kind: trace.GILHoldBegin, TID: t.tid, Flow: flow})
 	g.lane.known, g.lane.switches = true, s.switches
 	g.lane.set(s.time, t.tid)
@@ -37,11 +37,11 @@ func (g *gil) count(s sample) {
 }
 
 // takeOver ends a hold whose drop was not seen (lost records, a thread that was
-// killed): there is one holder at a time.
-func (g *gil) takeOver(t *thread, at trace.Time) {
-	prev := g.proc.thread(g.lane.holder)
-	if prev != nil && prev.holds == g {
-		g.holdEnds(prev, at, trace.DropUnknown)
+// killed): there is one holder at a time. The lane may know of none by then: a
+// sample after the loss finds the GIL free.
+func (g *gil) takeOver(at trace.Time) {
+	if g.held != nil {
+		g.holdEnds(g.held, at, trace.DropUnknown)
 	}
 }
 
@@ -73,6 +73,7 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 	case t.holds == g:
 		g.holdEnds(t, s.time, reason)
 	case g.full:
+		g.takeOver(s.time)
 		g.count(s) // it took before the probes came, or was on its way to where they are
 	}
 	if g.full && reason != trace.DropUnknown {
@@ -86,7 +87,7 @@ func (g *gil) drops(t *thread, s sample, reason trace.DropReason) {
 // that both can carry the number of the hand-off.
 func (g *gil) holdEnds(t *thread, at trace.Time, reason trace.DropReason) {
 	g.flushHandOff()
-	t.holds = nil
+	t.holds, g.held = nil, nil
 	at = max(at, t.since+1) // no hold is empty: in the trace, ends sort before begins
 	g.busy.add(t.since, at)
 	g.pending = trace.Event{Time: at, Kind: trace.GILHoldEnd, TID: t.tid, Arg: int64(reason)}

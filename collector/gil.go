@@ -34,6 +34,7 @@ type gil struct {
 	words    bool       // futex words tell what a thread sleeps on (glibc)
 	lane     lane
 	emit     func(trace.Event)
+	held     *thread     // detail full: who has it, as far as takes and drops were seen
 	pending  trace.Event // detail full: a hold's end that waits for the next taker; NoKind: none
 	totals   totals
 	waiters  waiterCount

@@ -113,6 +113,29 @@ func TestHoles(t *testing.T) {
 	}
 }
 
+// TestLostDrops: of one thread's drop, then of its drop and the next one's take, nothing is
+// known; what samples find meanwhile does not make a hold begin that is still open.
+func TestLostDrops(t *testing.T) {
+	b := newBench(true)
+	d := &dispatcher{procs: map[int32]*process{1: b.p}}
+	b.p.places = []place{{gil: b.g}}
+	at := func(us_ trace.Time, s sample) sample { s.time = us_ * us; return s }
+	t11, t12 := b.p.thread(11), b.p.thread(12)
+	d.interrupted(5 * us)
+	b.g.taken(t11, at(10, held(11, 1)))
+	d.interrupted(10 * us) // a hole that began when it took
+	b.g.sampled(at(20, free(11, 1)))
+	b.g.taken(t11, at(30, held(11, 1)))
+	b.g.drops(t12, at(40, free(12, 2)), trace.DropVoluntary)
+	b.g.taken(t11, at(50, held(11, 3)))
+	b.g.ends(t11, 60*us, trace.WaitExit)
+	b.g.flushHandOff()
+	b.want(t, "10 hold 11 flow 0", "10 holder 11", "20 holder 0",
+		"30 drop 11 reason 0 flow 0", "30 hold 11 flow 0", "30 holder 11",
+		"40 holder 0", "40 drop 11 reason 0 flow 0", "50 hold 11 flow 0", "50 holder 11",
+		"60 holder 0", "60 drop 11 reason 3 flow 0")
+}
+
 // A wait that began before a hole ends there, and is said to be cut; so does
 // a hold. What comes afterwards begins anew.
 func TestHolesEndWhatIsOpen(t *testing.T) {

@@ -41,7 +41,7 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	s.findWorkers(p)
 	s.assignWorkers(p)
 	s.findSleepers(p)
-	return nil
+	return s.probes.AskRunning()
 }
 
 // noteTarget describes the interpreter and how it is observed.

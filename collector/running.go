@@ -95,7 +95,7 @@ func (s *session) housekeep() error {
 	s.tick()
 	s.findLockOrders()
 	s.findDeadlocks(max(s.d.now, trace.Time(s.batch.Until())))
-	if err := errors.Join(s.govern(), s.governLoops(), s.governLag()); err != nil {
+	if err := errors.Join(s.govern(), s.governLoops(), s.governLag(), s.askRunning()); err != nil {
 		return err
 	}
 	due := time.Since(s.looked) > checkEvery
@@ -133,6 +133,15 @@ func (s *session) housekeep() error {
 		s.clock()
 	}
 	return s.report()
+}
+
+// askRunning asks who is on the CPUs, once records were lost.
+func (s *session) askRunning() error {
+	if !s.d.forgot {
+		return nil
+	}
+	s.d.forgot = false
+	return s.probes.AskRunning()
 }
 
 func (s *session) flush() error {

@@ -149,23 +149,24 @@ type bpfRec struct {
 type bpfRecKind uint32
 
 const (
-	bpfRecKindREC_NONE   bpfRecKind = 0
-	bpfRecKindREC_SWITCH bpfRecKind = 1
-	bpfRecKindREC_WAKING bpfRecKind = 2
-	bpfRecKindREC_SAMPLE bpfRecKind = 3
-	bpfRecKindREC_TAKE   bpfRecKind = 4
-	bpfRecKindREC_DROP   bpfRecKind = 5
-	bpfRecKindREC_SLICE  bpfRecKind = 6
-	bpfRecKindREC_ENTER  bpfRecKind = 7
-	bpfRecKindREC_FORK   bpfRecKind = 8
-	bpfRecKindREC_EXEC   bpfRecKind = 9
-	bpfRecKindREC_BRAKE  bpfRecKind = 10
-	bpfRecKindREC_EXIT   bpfRecKind = 11
-	bpfRecKindREC_LOOP   bpfRecKind = 12
-	bpfRecKindREC_RARE   bpfRecKind = 13
-	bpfRecKindREC_BLOCK  bpfRecKind = 14
-	bpfRecKindREC_GAVE   bpfRecKind = 15
-	bpfRecKindREC_LAG    bpfRecKind = 16
+	bpfRecKindREC_NONE    bpfRecKind = 0
+	bpfRecKindREC_SWITCH  bpfRecKind = 1
+	bpfRecKindREC_WAKING  bpfRecKind = 2
+	bpfRecKindREC_SAMPLE  bpfRecKind = 3
+	bpfRecKindREC_TAKE    bpfRecKind = 4
+	bpfRecKindREC_DROP    bpfRecKind = 5
+	bpfRecKindREC_SLICE   bpfRecKind = 6
+	bpfRecKindREC_ENTER   bpfRecKind = 7
+	bpfRecKindREC_FORK    bpfRecKind = 8
+	bpfRecKindREC_EXEC    bpfRecKind = 9
+	bpfRecKindREC_BRAKE   bpfRecKind = 10
+	bpfRecKindREC_EXIT    bpfRecKind = 11
+	bpfRecKindREC_LOOP    bpfRecKind = 12
+	bpfRecKindREC_RARE    bpfRecKind = 13
+	bpfRecKindREC_BLOCK   bpfRecKind = 14
+	bpfRecKindREC_GAVE    bpfRecKind = 15
+	bpfRecKindREC_LAG     bpfRecKind = 16
+	bpfRecKindREC_RUNNING bpfRecKind = 17
 )
 
 type bpfScratch struct {
@@ -298,6 +299,7 @@ const (
 	bpfProgLoopWaitsHere    = "loop_waits_here"
 	bpfProgRare             = "rare"
 	bpfProgRareReturn       = "rare_return"
+	bpfProgRunning          = "running"
 	bpfProgSchedProcessExec = "sched_process_exec"
 	bpfProgSchedProcessExit = "sched_process_exit"
 	bpfProgSchedProcessFork = "sched_process_fork"
@@ -370,6 +372,7 @@ type bpfProgramSpecs struct {
 	LoopWaitsHere    *ebpf.ProgramSpec `ebpf:"loop_waits_here"`
 	Rare             *ebpf.ProgramSpec `ebpf:"rare"`
 	RareReturn       *ebpf.ProgramSpec `ebpf:"rare_return"`
+	Running          *ebpf.ProgramSpec `ebpf:"running"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.ProgramSpec `ebpf:"sched_process_fork"`
@@ -498,6 +501,7 @@ type bpfPrograms struct {
 	LoopWaitsHere    *ebpf.Program `ebpf:"loop_waits_here"`
 	Rare             *ebpf.Program `ebpf:"rare"`
 	RareReturn       *ebpf.Program `ebpf:"rare_return"`
+	Running          *ebpf.Program `ebpf:"running"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
 	SchedProcessFork *ebpf.Program `ebpf:"sched_process_fork"`
@@ -520,6 +524,7 @@ func (p *bpfPrograms) Close() error {
 		p.LoopWaitsHere,
 		p.Rare,
 		p.RareReturn,
+		p.Running,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
 		p.SchedProcessFork,

@@ -194,6 +194,22 @@ int sched_switch(u64 *ctx)
 	return 0;
 }
 
+/* Run on each CPU by the reader: the thread that it interrupts may have been there
+ * since before anybody looked. */
+SEC("raw_tp/running")
+int running(void *ctx)
+{
+	struct task_struct *me = bpf_get_current_task_btf();
+	u32 tgid = me->tgid;
+	struct rec r;
+
+	if (!bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	begin_rec(&r, REC_RUNNING, tgid, me->pid);
+	send(&r, sizeof(r));
+	return 0;
+}
+
 SEC("tp_btf/sched_waking")
 int sched_waking(u64 *ctx)
 {

@@ -25,6 +25,7 @@ enum rec_kind {
 	REC_BLOCK,    /* an iteration of the loop of tid is over that took at least block_ns */
 	REC_GAVE,     /* tid gave back the lock for which peer sleeps, a thread of another process: comes after the WAKING of peer */
 	REC_LAG,      /* how long data waited lately for the loop of tid: a struct lag_told is in place of the native stack */
+	REC_RUNNING,  /* tid is on the CPU, as the reader asked */
 };
 
 /* Functions of free-threaded builds that run seldom. */
