@@ -13,7 +13,7 @@ const (
 	wordSwitchHi = 164
 )
 
-// Limits of the rules; measured, see ARCHITECTURE.md.
+// Limits of the rules; measured, see docs/design/gil.md.
 const (
 	// A thread that sleeps again after so little time on CPU took nothing in between.
 	goesOnAfter = 50_000
