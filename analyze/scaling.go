@@ -40,6 +40,10 @@ type ScalingRow struct {
 	Limits          []Limit       `json:"limits"`       // the longest first
 	StopTheWorld    []WorldRow    `json:"stop_the_world"`
 	Predictions     []Prediction  `json:"predictions"`
+
+	// Of the runnable time, what lies in waits for the GIL: who was asked to drop it wants it back at
+	// once, mostly on the CPU of the next holder. A limit is counted once, and with a CPU it would wait, too.
+	readyForGIL int64
 }
 
 // Level is the time in which a certain number of threads ran, and what the others
@@ -177,7 +181,7 @@ func limits(r *Report, row *ScalingRow) []Limit {
 			}
 		}
 	}
-	var runnable int64
+	runnable := -row.readyForGIL
 	for _, l := range row.Levels {
 		runnable += l.RunnableNS
 	}

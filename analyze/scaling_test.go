@@ -45,7 +45,7 @@ func TestScaling(t *testing.T) {
 	if *s.SerializedShare != *s.SerialShare || *s.SerialShare < 0.59 || *s.SerialShare > 0.6 {
 		t.Errorf("one ran alone for %v, while others waited for %v", *s.SerialShare, *s.SerializedShare)
 	}
-	want := []Limit{{"lock", nil, 14e6}, {"gil", nil, 10e6}, {"cpu", nil, 4e6 + 1}}
+	want := []Limit{{"lock", nil, 14e6}, {"gil", nil, 10e6}, {"cpu", nil, 4e6}}
 	for i, l := range s.Limits {
 		if l.Kind != want[i].Kind || l.WaitNS != want[i].WaitNS || (l.Site == nil) != (l.Kind == "cpu") {
 			t.Errorf("limit %d: %+v", i, l)

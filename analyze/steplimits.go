@@ -37,8 +37,9 @@ func StepLimits(r *Report) []StepLimit {
 			blocked += *t.BlockedNS
 		}
 	}
-	// A GIL or lock wait is mostly blocked and a little runnable; which wait a
-	// little of the runnable time belongs to, the sums do not tell.
+	// A lock wait is mostly blocked and a little runnable: that counts as both.
+	ready := r.readyForGIL()
+	runnable, blocked = runnable-ready, blocked+ready
 	for _, g := range groups {
 		for _, l := range g[:min(len(g), 1)] {
 			blocked -= l.WaitNS
@@ -47,6 +48,18 @@ func StepLimits(r *Report) []StepLimit {
 	groups = append(groups, single(LimitRunnable, runnable), single(LimitBlocked, blocked))
 	slices.SortStableFunc(groups, func(a, b []StepLimit) int { return cmp.Compare(total(b), total(a)) })
 	return append([]StepLimit{}, slices.Concat(groups...)...) // never null in JSON
+}
+
+// readyForGIL is that of all processes.
+func (r *Report) readyForGIL() (ns int64) {
+	if r.Scaling == nil {
+		return 0
+	}
+	ns = r.Scaling.readyForGIL
+	for i := range r.Scaling.Others {
+		ns += r.Scaling.Others[i].readyForGIL
+	}
+	return ns
 }
 
 func total(g []StepLimit) int64 {

@@ -38,6 +38,10 @@ func TestStepLimits(t *testing.T) {
 		{LimitLock, "", 100e6}, {LimitLock, "put", 100e6},
 		{LimitBlocked, "", 31e6}, {LimitRunnable, "", 12e6},
 	}
+	// 10 ms of what was ready were parts of those waits, so of the blocked time as much was not.
+	r.Threads[0].RunnableNS = ms(15)
+	r.Threads[1].BlockedNS = ms(390)
+	r.Scaling = &Scaling{ScalingRow: ScalingRow{readyForGIL: 4e6}, Others: []ScalingRow{{readyForGIL: 6e6}}}
 	got := StepLimits(r)
 	if len(got) != len(want) {
 		t.Fatalf("%d limits, want %d: %+v", len(got), len(want), got)

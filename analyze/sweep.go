@@ -13,6 +13,7 @@ type sweep struct {
 	base     trace.Time // of the times in changes
 	changes  []turn
 	many     []runPart // when two or more threads ran
+	ready    int64     // ns in which threads were ready within a wait for the GIL
 }
 
 // turn is a thread that begins or ceases to do something, as one number: there are as
@@ -34,18 +35,35 @@ func (s *sweep) turn(at trace.Time, what activity, begins uint64) turn {
 func (s *sweep) thread(th *Thread, waits []waiting) {
 	s.from, s.to = min(s.from, th.Start), max(s.to, th.End)
 	for _, span := range th.States {
+		for len(waits) > 0 && waits[0].to <= span.Start {
+			waits = waits[1:]
+		}
 		switch span.State {
 		case Running:
 			s.add(span.Start, span.End, doesRun)
 		case Runnable:
 			s.add(span.Start, span.End, isReady)
+			s.ready += overlap(span, waits, waitsGIL)
 		case Blocked:
-			for len(waits) > 0 && waits[0].to <= span.Start {
-				waits = waits[1:]
-			}
 			s.blocked(span, waits)
 		}
 	}
+}
+
+// overlap is how much of a span lies in waits of a kind.
+func overlap(span StateSpan, waits []waiting, what activity) (ns int64) {
+	from := span.Start
+	for _, w := range waits {
+		if w.from >= span.End {
+			break
+		}
+		end := min(w.to, span.End)
+		if w.what == what {
+			ns += max(int64(end-max(from, w.from)), 0)
+		}
+		from = max(from, end)
+	}
+	return ns
 }
 
 // blocked cuts a span asleep by the waits that it lies in.
@@ -72,7 +90,7 @@ func (s *sweep) add(from, to trace.Time, what activity) {
 // row sums up the levels.
 func (s *sweep) row() ScalingRow {
 	slices.Sort(s.changes)
-	row := ScalingRow{SpanNS: int64(s.to - s.from), Levels: []Level{}}
+	row := ScalingRow{SpanNS: int64(s.to - s.from), Levels: []Level{}, readyForGIL: s.ready}
 	var now [numActivities]int64
 	levels := []*Level{}
 	last, serial, serialized, runnable := s.from, int64(0), int64(0), int64(0)

@@ -41,7 +41,10 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	s.findWorkers(p)
 	s.assignWorkers(p)
 	s.findSleepers(p)
-	return s.probes.AskRunning()
+	if err := s.probes.AskRunning(); err != nil {
+		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: %v", p.pid, err))
+	}
+	return nil
 }
 
 // noteTarget describes the interpreter and how it is observed.

@@ -86,6 +86,15 @@ const (
 	startFor    = 10 * time.Second
 )
 
+// doubtFor is how long an interpreter that starts may look like one that is broken: it is read
+// while it makes what is read.
+const doubtFor = 500 * time.Millisecond
+
+// mayPass says that what was found wrong with a program may be so only because it is starting.
+func (st *starting) mayPass(err error) bool {
+	return time.Since(st.since) < doubtFor && !errors.Is(err, cpython.ErrUnsupported) && !errors.Is(err, cpython.ErrPermission)
+}
+
 // execed is called when a target became another program.
 func (s *session) execed(p *process, at trace.Time) {
 	s.stub = false
@@ -137,13 +146,18 @@ func (s *session) startedUp(st *starting) bool {
 	case errors.Is(err, cpython.ErrNotReady), errors.Is(err, cpython.ErrNotPython), errors.Is(err, cpython.ErrUnmapped),
 		errors.Is(err, cpython.ErrGone): // its exit, or another exec, is on its way
 		return false
+	case st.mayPass(err):
+		return false
 	default:
 		st.p.looked = at
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
 		return true
 	}
 	st.p.looked = at
-	if err := s.observe(st.p, py); err != nil {
+	if err := s.observe(st.p, py); err != nil && st.p.py != py && st.mayPass(err) {
+		py.Close()
+		return false
+	} else if err != nil {
 		fmt.Fprintf(s.o.Words, "warning: pid %d is not recorded further: %v\n", st.p.pid, err)
 	}
 	return true
