@@ -53,12 +53,15 @@ func (d *dispatcher) switchedUse(prev, next *thread, r probes.Record) {
 	}
 }
 
-// runs handles a thread that is found on a CPU, to which it came unseen: before the
-// recording began, or while records were lost.
+// runs handles a thread that is on a CPU. It may have come there unseen: before the recording began, while
+// records were lost, or by a switch that the kernel did not report.
 func (d *dispatcher) runs(p *process, r probes.Record) {
 	t := d.join(p, r.Tid)
 	if t == nil || t.cpu == cpuRunning {
 		return
+	}
+	if t.cpuSince != 0 {
+		d.repaired++
 	}
 	d.switchedUse(nil, t, r)
 	d.events++
@@ -69,7 +72,7 @@ func (d *dispatcher) runs(p *process, r probes.Record) {
 func (d *dispatcher) flushUse(p *process, until trace.Time) {
 	u := &p.use
 	for _, t := range p.threads {
-		if t.ended == 0 {
+		if t.ended == 0 && t.cpu != cpuUnknown {
 			u.moves(t, until, t.cpu)
 		}
 	}
@@ -93,6 +96,6 @@ func (d *dispatcher) forgetUse() {
 	d.forgot = true
 	clear(d.on)
 	for _, t := range d.tids {
-		t.cpu = cpuUnknown
+		t.cpu, t.cpuSince = cpuUnknown, 0
 	}
 }

@@ -10,20 +10,29 @@ import (
 	"gilscope/probes"
 )
 
-// TestFoundRunning: who was on a CPU when the recording began runs since the look at the CPUs.
-// Of a thread of which it is known, a look says nothing new.
+// TestFoundRunning: who was on a CPU when the recording began runs since the look at the CPUs, and who came
+// there by a switch that was not reported since its next CPU sample. Of a thread of which it is known, neither
+// says anything new.
 func TestFoundRunning(t *testing.T) {
 	var out bytes.Buffer
 	d := newDispatcher(trace.NewWriter(&out, trace.WriterOptions{CPUs: 2}))
 	d.w.Note(trace.Note{Time: 1, Name: trace.NoteRecording})
 	p := newProcess(11)
 	d.procs[11] = p
-	for _, at := range []trace.Time{10, 20} {
-		d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(at * us), Kind: probes.KindRunning, Cpu: 1, Tgid: 11, Tid: 11}})
+	tell := func(ms trace.Time, kind uint8, flags uint8) {
+		d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(ms * 1000 * us), Kind: kind, Cpu: 1, Tgid: 11, Tid: 11, Flags: flags}})
 	}
-	d.record(probes.Record{Rec: &probes.Rec{Ts: uint64(50_010 * us), Kind: probes.KindSwitch, Cpu: 1, Tgid: 11, Tid: 11, Flags: probes.FlagPrev | probes.FlagAsleep}})
-	d.close(p, 100_010*us, trace.WaitUnknown)
-	d.w.Note(trace.Note{Time: 100_011 * us, Name: trace.NoteEnd})
+	tell(10, probes.KindRunning, 0)
+	tell(20, probes.KindRunning, 0)
+	tell(50, probes.KindSwitch, probes.FlagPrev) // and takes it again
+	tell(60, probes.KindSample, 0)
+	tell(70, probes.KindSample, 0)
+	tell(110, probes.KindSwitch, probes.FlagPrev|probes.FlagAsleep)
+	if d.repaired != 1 {
+		t.Errorf("%d switches repaired, want 1", d.repaired)
+	}
+	d.close(p, 210*1000*us, trace.WaitUnknown)
+	d.w.Note(trace.Note{Time: 211 * 1000 * us, Name: trace.NoteEnd})
 	if err := d.w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +49,8 @@ func TestFoundRunning(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d %s %d", e.Time/us, e.Kind, e.Arg))
 		}
 	}
-	if s := strings.Join(got, "; "); s != "10 switch to 11; 10 threads.running 50; 50010 switch to 0" {
+	want := "10000 switch to 11; 10000 threads.running 90; 50000 switch to 0; 60000 switch to 11; 110000 switch to 0; 110000 threads.running 0"
+	if s := strings.Join(got, "; "); s != want {
 		t.Errorf("got %s", s)
 	}
 }

@@ -127,6 +127,7 @@ func (d *dispatcher) event(p *process, e trace.Event) {
 }
 
 func (d *dispatcher) sample(p *process, r probes.Record) {
+	d.runs(p, r)
 	t := d.join(p, r.Tid)
 	if t == nil || p.stacks == nil {
 		return

@@ -95,10 +95,13 @@ func (s *session) housekeep() error {
 	s.tick()
 	s.findLockOrders()
 	s.findDeadlocks(max(s.d.now, trace.Time(s.batch.Until())))
-	if err := errors.Join(s.govern(), s.governLoops(), s.governLag(), s.askRunning()); err != nil {
+	if err := errors.Join(s.govern(), s.governLoops(), s.governLag()); err != nil {
 		return err
 	}
 	due := time.Since(s.looked) > checkEvery
+	if err := s.askRunning(due); err != nil {
+		return err
+	}
 	for _, p := range s.d.procs {
 		s.findWorkers(p)
 		s.assignWorkers(p)
@@ -135,9 +138,10 @@ func (s *session) housekeep() error {
 	return s.report()
 }
 
-// askRunning asks who is on the CPUs, once records were lost.
-func (s *session) askRunning() error {
-	if !s.d.forgot {
+// askRunning asks who is on the CPUs: once records were lost, and now and then where no CPU samples tell who
+// came there by a switch that the kernel did not report.
+func (s *session) askRunning(due bool) error {
+	if !s.d.forgot && (!due || s.o.SampleHz > 0) {
 		return nil
 	}
 	s.d.forgot = false
