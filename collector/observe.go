@@ -36,15 +36,24 @@ func (s *session) observe(p *process, py *cpython.Process) error {
 	}
 	s.noteTarget(p, p.since, interps[0])
 	s.noteDetail(p, p.since)
-	s.name(p)
-	s.findLoops(p)
-	s.findWorkers(p)
-	s.assignWorkers(p)
-	s.findSleepers(p)
 	if err := s.probes.AskRunning(); err != nil {
 		s.prog.note(s.o.Words, fmt.Sprintf("warning: pid %d: %v", p.pid, err))
 	}
-	return nil
+	return s.lookAtThreads(p, py)
+}
+
+// lookAtThreads finds out what the threads are that were there before.
+func (s *session) lookAtThreads(p *process, py *cpython.Process) error {
+	for _, look := range []func(*process){s.name, s.findLoops, s.findWorkers, s.assignWorkers, s.findSleepers} {
+		if err := s.breathe(); err != nil {
+			return err
+		}
+		if p.exited || p.stub || p.py != py { // it has ended, or become another program
+			return nil
+		}
+		look(p)
+	}
+	return s.breathe()
 }
 
 // noteTarget describes the interpreter and how it is observed.

@@ -13,7 +13,7 @@ import (
 func (s *session) loop(ctx context.Context) error {
 	s.begun, s.clocked, s.looked = time.Now(), time.Now(), time.Now()
 	for {
-		if err := s.read(); err != nil {
+		if err := s.read(s.patience()); err != nil {
 			return err
 		}
 		switch {
@@ -41,8 +41,42 @@ func (s *session) loop(ctx context.Context) error {
 	}
 }
 
-// read takes one batch of records from the ring to the trace.
-func (s *session) read() error {
+// read takes one batch of records from the ring to the trace, waiting for up to a while for the first.
+func (s *session) read(wait time.Duration) error {
+	asked := time.Now()
+	if err := s.probes.Read(&s.batch, wait); err != nil {
+		return err
+	}
+	s.hushBraked()
+	if err := s.lookForLosses(); err != nil {
+		return err
+	}
+	if s.consume(false); !s.batch.Full() {
+		s.emptied = asked
+	}
+	s.d.losses.tell(s.w, max(s.d.now, trace.Time(s.batch.Until())), 0)
+	return nil
+}
+
+// breathe reads while the first targets are looked at, for that takes a while if they have many threads. Later
+// ones are looked at between two reads.
+func (s *session) breathe() error {
+	if !s.begun.IsZero() {
+		return nil
+	}
+	err := s.read(0)
+	for n := 0; err == nil && s.batch.Full() && n < breathAtMost; n++ {
+		err = s.read(0)
+	}
+	return err
+}
+
+// breathAtMost is how many full batches are read at a time, so that a target that is always ahead of us does
+// not keep us from looking at it.
+const breathAtMost = 4
+
+// patience is how long the next read may wait for a record.
+func (s *session) patience() time.Duration {
 	wait := readEvery
 	if s.o.Duration > 0 {
 		wait = min(wait, max(s.o.Duration-time.Since(s.begun), 0))
@@ -62,19 +96,7 @@ func (s *session) read() error {
 	if s.batch.Urgent() || len(s.ends.ended()) > 0 {
 		wait = min(wait, endEvery)
 	}
-	asked := time.Now()
-	if err := s.probes.Read(&s.batch, wait); err != nil {
-		return err
-	}
-	s.hushBraked()
-	if err := s.lookForLosses(); err != nil {
-		return err
-	}
-	if s.consume(false); !s.batch.Full() {
-		s.emptied = asked
-	}
-	s.d.losses.tell(s.w, max(s.d.now, trace.Time(s.batch.Until())), 0)
-	return nil
+	return wait
 }
 
 func (s *session) consume(all bool) {

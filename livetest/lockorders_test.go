@@ -95,14 +95,16 @@ func TestDoubleWait(t *testing.T) {
 				t.Fatalf("the program was harmed: %v", err)
 			}
 			var truth struct {
-				Gaps, Waits []oracle.Interval
+				Gaps, Waits, GapsBack, WaitsBack []oracle.Interval
 			}
 			if err := json.Unmarshal([]byte(p.Last), &truth); err != nil {
 				t.Fatalf("read the truth: %v", err)
 			}
 			rec := open(t, r, nil)
-			want := normal(truth.Gaps).within(rec.from, rec.to).common(normal(truth.Waits).within(rec.from, rec.to))
-			checkDoubleWait(t, rec.report, want)
+			both := func(gaps, waits []oracle.Interval) int64 {
+				return normal(gaps).within(rec.from, rec.to).common(normal(waits).within(rec.from, rec.to))
+			}
+			checkDoubleWait(t, rec.report, both(truth.Gaps, truth.Waits)+both(truth.GapsBack, truth.WaitsBack))
 		}))
 	}
 }
