@@ -1,12 +1,14 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"gilscope/internal/cpython"
@@ -181,7 +183,14 @@ func openTargets(o Options) ([]*cpython.Process, error) {
 		}
 		out = append(out, p)
 	}
+	parentsFirst(out)
 	return out, nil
+}
+
+// parentsFirst orders targets by when they began. What is found in a worker process is told of the process that
+// began it, which must be known by then; their pids do not tell who that is, for they start anew at the limit.
+func parentsFirst(targets []*cpython.Process) {
+	slices.SortStableFunc(targets, func(x, y *cpython.Process) int { return cmp.Compare(x.Start, y.Start) })
 }
 
 // create opens the trace and writes what it begins with.
